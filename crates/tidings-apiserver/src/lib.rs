@@ -1,0 +1,1 @@
+//! An embedded API server: pure versioned state and an HTTP front.

@@ -1,0 +1,73 @@
+//! One object of the store with its decoded value, or with the reason why it has none.
+//!
+//! Does not decode: the shell does, once, before an entry is made (cg-R32). The payload `P` is
+//! opaque and without bounds but `Clone`: `()` for a raw cache, an `Arc<T>` for a decoded one.
+//!
+//! Source: DESIGN 4.7; rule INV-S11.
+
+use std::{fmt, sync::Arc};
+
+use tidings_api::Object;
+
+/// An object as the store keeps it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry<P> {
+    /// The key's hash under the store's seed; see [`crate::indexer`].
+    pub hash: u64,
+    /// Key, uid, version and, in a raw cache, JSON.
+    pub object: Object,
+    /// The decoded value, or why there is none.
+    pub value: Value<P>,
+}
+
+impl<P> Entry<P> {
+    /// An entry from its parts; `hash` is of `object.key_bytes()` under the store's seed.
+    pub const fn new(hash: u64, object: Object, value: Value<P>) -> Self {
+        Self { hash, object, value }
+    }
+
+    /// The decoded value, or the last good one while the present one is undecodable.
+    pub fn effective(&self) -> Option<&P> {
+        match &self.value {
+            Value::Decoded(payload) => Some(payload),
+            Value::Poisoned(poison) => poison.last_good.as_ref(),
+        }
+    }
+}
+
+/// What decoding an object gave.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_enums, reason = "a lookup has exactly these answers")]
+pub enum Value<P> {
+    /// The payload.
+    Decoded(P),
+    /// The present version cannot be decoded, or passed a bound: this key alone is hurt.
+    Poisoned(Arc<Poison<P>>),
+}
+
+impl<P> fmt::Debug for Value<P> {
+    /// Which of the two; never the payload, which may be a Secret's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decoded(_) => f.write_str("decoded"),
+            Self::Poisoned(poison) => write!(f, "poisoned({})", poison.problem),
+        }
+    }
+}
+
+/// Why an object has no value.
+#[non_exhaustive]
+pub struct Poison<P> {
+    /// One sentence with the place, never the content.
+    pub problem: String,
+    /// The value of the last version that could be decoded, if there was one.
+    pub last_good: Option<P>,
+}
+
+impl<P> Poison<P> {
+    /// A poison record.
+    pub const fn new(problem: String, last_good: Option<P>) -> Self {
+        Self { problem, last_good }
+    }
+}

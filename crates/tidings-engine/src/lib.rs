@@ -1,0 +1,15 @@
+//! The pure machines of the informer, in the order in which a watch event visits them.
+//!
+//! Nothing here blocks, reads a clock, opens a socket or draws a random number: time, bytes and
+//! randomness are handed in.
+
+pub mod entry;
+
+pub mod reflector;
+
+pub mod delta_fifo;
+
+pub mod indexer;
+pub mod pages;
+
+pub mod fanout;

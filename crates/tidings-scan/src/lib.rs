@@ -1,0 +1,1 @@
+//! Finds the structure of JSON text, 64 bytes at a time.

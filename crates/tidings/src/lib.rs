@@ -1,0 +1,1 @@
+//! The informer library: the facade that users link.
