@@ -3,6 +3,7 @@
 //! Nothing here blocks, reads a clock, opens a socket or draws a random number: time, bytes and
 //! randomness are handed in.
 
+pub mod delta;
 pub mod entry;
 
 pub mod reflector;
@@ -12,4 +13,6 @@ pub mod delta_fifo;
 pub mod indexer;
 pub mod pages;
 
-pub mod fanout;
+// pub mod fanout;
+
+// pub mod pipeline;

@@ -1,1 +1,236 @@
-//! Placeholder while the module is being written.
+//! Tells every handler every change, in order, each at its own point of synchronisation.
+//!
+//! Does not know the reflector; it sees changes that the store already has, and snapshots.
+//!
+//! ```text
+//!                     +--> live handler          every change, as it comes out of the queue
+//!  changes --> queue -+
+//!                     +--- late handler          the difference from what it knows to the present
+//!                          (catching up)         snapshot, in slices, until it is level
+//! ```
+//!
+//! H1  The store is published before a change is queued: a handler may read a newer state than
+//!     its event's, never an older one (cg-I1, INV-S9).
+//! H2  A late handler sees the whole state as Added, then each later change once: it is live from
+//!     the first change queued after the snapshot with which it got level (cg-I2, INV-S9).
+//!     Nothing stops meanwhile for the others.
+//! H3  A handler is synced once the informer is, and it has been told the initial state (cg-I7).
+//! H4  A handler that panics is called again for that key at its resync, or after a while; after
+//!     `panics_max` panics in a row it is detached, visibly (against cg-I10).
+//! Cost: one virtual call a change and handler; memory: the queued changes, and what a late
+//! handler's snapshot pins.
+//! Source: client-go tools/cache/shared_informer.go @32ce75a7d; rules cg-I1..I12.
+
+mod event;
+mod listener;
+
+use std::{collections::VecDeque, time::Duration};
+
+use tidings_api::Instant;
+
+pub use self::{
+    event::{Change, Event, Handler},
+    listener::{HandlerState, HandlerStatus},
+};
+use self::listener::Listener;
+use crate::indexer::Snapshot;
+
+/// Names one registration of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandlerId(u64);
+
+/// What a handler asks for beside the changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+pub struct HandlerOptions {
+    /// Be told every stored object again at this period, as an update to itself; at least 1 s
+    /// (cg-I5).
+    pub resync: Option<Duration>,
+}
+
+/// What happens to the changes that are queued when a handler is removed (against cg-I8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a choice of the user")]
+pub enum Removal {
+    /// They are told first.
+    Drain,
+    /// They are not told.
+    Drop,
+}
+
+/// The bounds of the fan-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+pub struct FanoutLimits {
+    /// Panics in a row after which a handler is detached. 10.
+    pub panics_max: u32,
+    /// Keys remembered for redelivery; beyond it everything is redelivered. 1024.
+    pub failed_keys_max: usize,
+    /// When the failed keys of a handler without resync are told again. 30 s.
+    pub redeliver_after: Duration,
+}
+
+impl Default for FanoutLimits {
+    fn default() -> Self {
+        Self {
+            panics_max: 10,
+            failed_keys_max: 1024,
+            redeliver_after: Duration::from_secs(30),
+        }
+    }
+}
+
+/// All handlers of one informer.
+pub struct Fanout<P> {
+    limits: FanoutLimits,
+    listeners: Vec<Listener<P>>,
+    queue: VecDeque<Queued<P>>,
+    next_id: u64,
+    /// The number of the next change to be queued.
+    next_number: u64,
+    /// The informer has its initial state.
+    synced: bool,
+}
+
+enum Queued<P> {
+    Change { number: u64, is_in_initial_list: bool, change: Change<P> },
+    /// The initial state ends here.
+    Synced,
+}
+
+// === impl Fanout ===
+
+impl<P: Clone> Fanout<P> {
+    /// A fan-out without handlers.
+    #[must_use]
+    pub const fn new(limits: FanoutLimits) -> Self {
+        Self {
+            limits,
+            listeners: Vec::new(),
+            queue: VecDeque::new(),
+            next_id: 0,
+            next_number: 0,
+            synced: false,
+        }
+    }
+
+    /// Adds a handler. If `store`, the published state, has anything, the handler catches up with
+    /// it first.
+    pub fn add(
+        &mut self,
+        now: Instant,
+        handler: Box<dyn Handler<P>>,
+        options: HandlerOptions,
+        store: &Snapshot<P>,
+    ) -> HandlerId {
+        let id = HandlerId(self.next_id);
+        self.next_id += 1;
+        let resync = options.resync.map(|period| period.max(RESYNC_MIN));
+        let mut listener = Listener::new(id, handler, now, resync);
+        if store.is_empty() {
+            listener.go_live(self.next_number, self.synced);
+        } else {
+            listener.catch_up_from(Snapshot::empty(), store.clone());
+        }
+        self.listeners.push(listener);
+        id
+    }
+
+    /// Removes a handler; `false` if it is not there (any more).
+    pub fn remove(&mut self, id: HandlerId, removal: Removal) -> bool {
+        let Some(index) = self.listeners.iter().position(|listener| listener.id() == id) else {
+            return false;
+        };
+        let mut listener = self.listeners.remove(index);
+        if removal == Removal::Drain {
+            for queued in &self.queue {
+                listener.tell_queued(queued, &self.limits, Instant::ZERO);
+            }
+        }
+        true
+    }
+
+    /// Queues a change that the store already has (H1).
+    pub fn push(&mut self, change: Change<P>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        if self.listeners.is_empty() {
+            return;
+        }
+        let is_in_initial_list = !self.synced;
+        self.queue.push_back(Queued::Change { number, is_in_initial_list, change });
+    }
+
+    /// The changes queued so far are the initial state.
+    pub fn push_synced(&mut self) {
+        if !self.synced {
+            self.synced = true;
+            self.queue.push_back(Queued::Synced);
+        }
+    }
+
+    /// Every handler that asked for resyncs is due at once.
+    pub fn resync_now(&mut self, now: Instant) {
+        for listener in &mut self.listeners {
+            listener.resync_at(now);
+        }
+    }
+
+    /// Tells at most `budget` events, live ones first, and returns how many of it are left. `store`
+    /// is the published state.
+    pub fn run(&mut self, now: Instant, mut budget: usize, store: &Snapshot<P>) -> usize {
+        while budget > 0 && let Some(queued) = self.queue.pop_front() {
+            for listener in &mut self.listeners {
+                listener.tell_queued(&queued, &self.limits, now);
+            }
+            budget -= 1;
+        }
+        for listener in &mut self.listeners {
+            if budget == 0 {
+                break;
+            }
+            let (number, synced) = (self.next_number, self.synced);
+            budget = listener.catch_up(now, budget, store, number, synced, &self.limits);
+            if self.queue.is_empty() {
+                budget = listener.resync(now, budget, store, &self.limits);
+            }
+        }
+        budget
+    }
+
+    /// Whether there is something to tell before any time passes.
+    #[must_use]
+    pub fn has_work(&self, now: Instant) -> bool {
+        !self.queue.is_empty() || self.listeners.iter().any(|listener| listener.has_work(now))
+    }
+
+    /// When the next resync or redelivery is due.
+    #[must_use]
+    pub fn wake_at(&self) -> Instant {
+        let due = self.listeners.iter().map(Listener::wake_at);
+        due.min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Changes that wait to be told.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How each handler is doing.
+    pub fn handlers(&self) -> impl Iterator<Item = HandlerStatus> + '_ {
+        self.listeners.iter().map(Listener::status)
+    }
+
+    /// How one handler is doing.
+    #[must_use]
+    pub fn handler(&self, id: HandlerId) -> Option<HandlerStatus> {
+        self.handlers().find(|status| status.id == id)
+    }
+}
+
+/// client-go's least resync period (cg-I5).
+const RESYNC_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

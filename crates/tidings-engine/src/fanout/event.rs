@@ -1,0 +1,111 @@
+//! What a handler is told, and how a change of the store becomes it.
+//!
+//! E1  For each uid a handler sees Added, then Updated any number of times, then at most one
+//!     Deleted, and nothing after it (INV-S6). A new uid under a key is Deleted(old), Added(new)
+//!     (against cg-P8).
+//! E2  An object that cannot be decoded is told as [`Event::Poisoned`]; the last good value stays
+//!     what the handler knows (INV-S11).
+//!
+//! Source: rules cg-P2, cg-P3, cg-P8, cg-Q1; INV-S6, INV-S7.
+
+use crate::entry::{Entry, Value};
+
+/// What happened to one object.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a handler decides on every kind of event")]
+pub enum Event<'a, P> {
+    /// The object is new to this handler.
+    Added {
+        /// The object.
+        new: &'a Entry<P>,
+        /// Whether it belongs to the state that was there before, and not to a change.
+        is_in_initial_list: bool,
+    },
+    /// The object changed. In a resync both are the same.
+    Updated {
+        /// What the handler was told last.
+        old: &'a Entry<P>,
+        /// The object now.
+        new: &'a Entry<P>,
+    },
+    /// The object is gone.
+    Deleted {
+        /// Its last state.
+        last: &'a Entry<P>,
+        /// Whether that is known to be the final one: not when a relist found it missing (a
+        /// tombstone, client-go's DeletedFinalStateUnknown).
+        is_final_state_known: bool,
+    },
+    /// The object's present version cannot be decoded; its last good value, if any, still counts.
+    Poisoned {
+        /// The object, with the problem in its value.
+        entry: &'a Entry<P>,
+    },
+}
+
+impl<P> Event<'_, P> {
+    /// The entry that the event is about: the new one, or the last one of a deletion.
+    #[must_use]
+    pub const fn entry(&self) -> &Entry<P> {
+        match self {
+            Self::Added { new, .. } | Self::Updated { new, .. } => new,
+            Self::Deleted { last, .. } => last,
+            Self::Poisoned { entry } => entry,
+        }
+    }
+}
+
+/// Something that wants to know every change.
+///
+/// It is called in the informer's own task, after the store and its indexes have the change, and
+/// must not block: whatever is slow or asynchronous is a subscription.
+pub trait Handler<P>: Send {
+    /// One event. A panic is caught: the event is told again later.
+    fn handle(&mut self, event: Event<'_, P>);
+}
+
+impl<P, F: FnMut(Event<'_, P>) + Send> Handler<P> for F {
+    fn handle(&mut self, event: Event<'_, P>) {
+        self(event);
+    }
+}
+
+/// One difference between what a handler knows and what the store has.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data with no invariant of its own")]
+pub struct Change<P> {
+    /// What was stored.
+    pub old: Option<Entry<P>>,
+    /// What is stored now.
+    pub new: Option<Entry<P>>,
+    /// The last state that the server gave with a deletion.
+    pub last: Option<Entry<P>>,
+}
+
+impl<P> Change<P> {
+    /// Tells the events of this change, at most two, in order (E1).
+    pub fn tell(&self, is_in_initial_list: bool, mut handle: impl FnMut(Event<'_, P>)) {
+        let known = self.old.as_ref().filter(|old| old.effective().is_some());
+        let Some(new) = &self.new else {
+            if let Some(old) = known {
+                let last = self.last.as_ref().filter(|last| last.effective().is_some());
+                handle(Event::Deleted {
+                    last: last.unwrap_or(old),
+                    is_final_state_known: self.last.is_some(),
+                });
+            }
+            return;
+        };
+        let is_other = |old: &&Entry<P>| old.object.uid() != new.object.uid();
+        let mut known = known;
+        if let Some(old) = known.filter(is_other) {
+            handle(Event::Deleted { last: old, is_final_state_known: false });
+            known = None;
+        }
+        match (known, &new.value) {
+            (_, Value::Poisoned(_)) => handle(Event::Poisoned { entry: new }),
+            (None, Value::Decoded(_)) => handle(Event::Added { new, is_in_initial_list }),
+            (Some(old), Value::Decoded(_)) => handle(Event::Updated { old, new }),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! From the DeltaFIFO into the store: what each delta does, and what of it is a change.
+//!
+//! Source: rules cg-P1..P8, cg-I3, cg-I4; INV-S2, INV-S3, INV-S11 (P1 to P5 of the pipeline).
+
+use std::sync::Arc;
+
+use tidings_api::{Instant, ResourceVersion};
+
+use super::Pipeline;
+use crate::{
+    delta::{Delta, Replaced},
+    entry::{Entry, Poison, Value},
+    fanout::Change,
+    indexer::{Seen, Sweep},
+    reflector::Input,
+};
+
+impl<P: Clone> Pipeline<P> {
+    /// Applies one batch and publishes it. Returns whether there was anything.
+    pub(super) fn apply_batch(&mut self, now: Instant) -> bool {
+        let mut batch = std::mem::take(&mut self.batch);
+        let popped = self.fifo.pop_batch(self.config.batch_max, &mut batch);
+        for delta in batch.drain(..) {
+            self.apply(now, delta);
+        }
+        self.batch = batch;
+        while !self.fifo.is_full()
+            && let Some(delta) = self.spill.pop_front()
+        {
+            // There is room, so the push succeeds.
+            let _ = self.fifo.push(delta);
+        }
+        let published = self.publish();
+        if popped > 0 || published.is_some() {
+            let applied = Input::Applied { deltas: popped as u64, resource_version: published };
+            self.reflector.handle(now, applied);
+            self.take_outputs();
+        }
+        popped > 0
+    }
+
+    /// Makes what was applied visible, then queues it for the handlers (H1 of the fan-out).
+    fn publish(&mut self) -> Option<ResourceVersion> {
+        // No server version looked like a half-drained per-key queue (DESIGN 4.4), nor like the
+        // middle of a relist.
+        let whole = self.fifo.order() == crate::delta_fifo::Order::Arrival || self.fifo.is_empty();
+        if !self.dirty || !whole || self.staged.is_some() {
+            return None;
+        }
+        self.dirty = false;
+        let version = self.version.take();
+        self.indexer.publish(version.clone(), self.epoch);
+        for change in self.unpublished.drain(..) {
+            self.fanout.push(change);
+        }
+        if std::mem::take(&mut self.synced_after_publish) {
+            self.fanout.push_synced();
+        }
+        version
+    }
+
+    fn apply(&mut self, now: Instant, delta: Delta<P>) {
+        match delta {
+            Delta::Added(entry) | Delta::Updated(entry) => self.apply_upsert(entry),
+            Delta::Deleted(entry) => self.apply_delete(entry),
+            Delta::Replaced(step) => self.apply_replaced(step),
+            Delta::Sync => self.fanout.resync_now(now),
+            Delta::Bookmark(version) => {
+                self.version = Some(version);
+                self.dirty = true;
+            }
+        }
+    }
+
+    fn apply_upsert(&mut self, entry: Entry<P>) {
+        let version = entry.object.resource_version().ok();
+        let stored = self.indexer.get(entry.object.key());
+        if let Some(stored) = stored
+            && stored.object.uid() == entry.object.uid()
+        {
+            if stored.object.is_same_version(&entry.object) {
+                self.dropped.same_version += 1;
+                return self.note_version(version);
+            }
+            if is_older(&entry, stored) {
+                self.dropped.older_version += 1;
+                return self.note_version(version);
+            }
+        }
+        let entry = with_last_good(entry, stored);
+        let old = self.indexer.upsert(entry.clone());
+        self.unpublished.push(Change { old, new: Some(entry), last: None });
+        self.note_version(version);
+    }
+
+    fn apply_delete(&mut self, entry: Entry<P>) {
+        let version = entry.object.resource_version().ok();
+        match self.indexer.get(entry.object.key()) {
+            None => self.dropped.unknown_delete += 1,
+            Some(stored) if !is_same_uid(stored, &entry) => self.dropped.other_uid += 1,
+            Some(stored) if is_older(&entry, stored) => self.dropped.older_version += 1,
+            Some(_) => {
+                let old = self.indexer.remove(entry.object.key());
+                self.unpublished.push(Change { old, new: None, last: Some(entry) });
+            }
+        }
+        self.note_version(version);
+    }
+
+    fn apply_replaced(&mut self, step: Replaced<P>) {
+        match step {
+            Replaced::Begin { force_diff } => {
+                self.indexer.replace_begin(force_diff);
+                self.staged = Some(Vec::new());
+            }
+            Replaced::Item(entry) => self.apply_item(entry),
+            Replaced::Removed(entry) => {
+                if let Some(old) = self.indexer.remove(entry.object.key()) {
+                    let change = Change { old: Some(old), new: None, last: Some(entry) };
+                    self.staged.get_or_insert_default().push(change);
+                }
+            }
+            Replaced::End { resource_version, epoch, sweep } => {
+                let sweep = if sweep { Sweep::All } else { Sweep::Nothing };
+                for old in self.indexer.replace_end(sweep) {
+                    let change = Change { old: Some(old), new: None, last: None };
+                    self.unpublished.push(change);
+                }
+                self.unpublished.append(&mut self.staged.take().unwrap_or_default());
+                self.synced_after_publish = true;
+                self.epoch = epoch;
+                self.version = Some(resource_version);
+                self.dirty = true;
+            }
+            Replaced::Abort => {
+                self.indexer.replace_abort();
+                self.staged = None;
+            }
+        }
+    }
+
+    fn apply_item(&mut self, entry: Entry<P>) {
+        let is_poisoned = matches!(entry.value, Value::Poisoned(_));
+        let entry = if is_poisoned {
+            let stored = self.indexer.get(entry.object.key());
+            with_last_good(entry, stored)
+        } else {
+            entry
+        };
+        let new = entry.clone();
+        if let Seen::Changed { old } = self.indexer.replace_item(entry) {
+            let change = Change { old, new: Some(new), last: None };
+            self.staged.get_or_insert_default().push(change);
+        }
+    }
+
+    fn note_version(&mut self, version: Option<ResourceVersion>) {
+        self.dirty = true;
+        if version.is_some() {
+            self.version = version;
+        }
+    }
+}
+
+/// P4: the last good value of the same object goes with one that cannot be decoded.
+fn with_last_good<P: Clone>(entry: Entry<P>, stored: Option<&Entry<P>>) -> Entry<P> {
+    let Value::Poisoned(poison) = &entry.value else {
+        return entry;
+    };
+    let good = stored.filter(|stored| is_same_uid(stored, &entry)).and_then(Entry::effective);
+    let poison = Poison::new(poison.problem.clone(), good.cloned());
+    Entry::new(entry.hash, entry.object, Value::Poisoned(Arc::new(poison)))
+}
+
+/// Whether both are the same incarnation; an object without a uid is whatever stands there.
+fn is_same_uid<P>(left: &Entry<P>, right: &Entry<P>) -> bool {
+    let (left, right) = (left.object.uid(), right.object.uid());
+    left == right || left.is_empty() || right.is_empty()
+}
+
+fn is_older<P>(entry: &Entry<P>, stored: &Entry<P>) -> bool {
+    match (entry.object.resource_version(), stored.object.resource_version()) {
+        (Ok(new), Ok(old)) => new.is_before(&old),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}

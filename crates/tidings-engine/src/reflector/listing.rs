@@ -1,0 +1,269 @@
+//! The list phase: pages, or the initial events of a WatchList, until the state is complete.
+//!
+//! Source: rules cg-R8..R14, cg-R28..R35, pr-L10..L13, pr-E9, pr-E10; INV-S4, INV-S5.
+
+use tidings_api::{
+    Instant, ResourceVersion,
+    options::{ListOptions, ListVersion, WatchOptions},
+    resource_version::ResourceVersionError,
+};
+
+use super::{
+    Call, Config, ListMode, Next, Output, Phase, Received, Reflector, WakeReason,
+    condition::Activity,
+    watchdog::Watchdog,
+    watching::Watching,
+};
+use crate::delta::{Delta, Replaced};
+
+/// A list, or the initial part of a WatchList, in progress.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) begun: bool,
+    pub(super) started: Instant,
+    pub(super) last_progress: Instant,
+    version: ListVersion,
+    limit: Option<u32>,
+    /// The version of the first page: the list's version (cg-R11).
+    first_page: Option<ResourceVersion>,
+    items: u64,
+    remaining: Option<u64>,
+    keyless: bool,
+    timeout: std::time::Duration,
+}
+
+impl Listing {
+    fn new(now: Instant, version: ListVersion, limit: Option<u32>) -> Self {
+        Self {
+            begun: false,
+            started: now,
+            last_progress: now,
+            version,
+            limit,
+            first_page: None,
+            items: 0,
+            remaining: None,
+            keyless: false,
+            timeout: std::time::Duration::ZERO,
+        }
+    }
+
+    pub(super) const fn activity(&self, streaming: bool) -> Activity {
+        Activity::Listing { items: self.items, remaining: self.remaining, streaming }
+    }
+
+    pub(super) fn deadline(&self, config: &Config, streaming: bool) -> Instant {
+        if streaming {
+            let silence_max = match self.items {
+                0 => config.watch_list_first_max,
+                _ => config.watch_list_silence_max,
+            };
+            let silent = self.last_progress + silence_max;
+            silent.min(self.started + config.watch_list_deadline)
+        } else {
+            self.last_progress + config.list_silence_max
+        }
+    }
+}
+
+impl<P> Reflector<P> {
+    /// Fetches the whole state anew. Every relist is a consistent read (cg-R8 override): only that
+    /// proves a change of epoch, and none can lie in the past of what was already shown (pr-F1).
+    pub(super) fn relist(&mut self, now: Instant) {
+        self.abort_list();
+        if self.fallback_until.is_some_and(|until| until <= now) {
+            self.fallback_until = None;
+            self.memory.watch_list_failures = 0;
+        }
+        let streaming = match self.config.list_mode {
+            ListMode::Auto => self.fallback_until.is_none() && !self.memory.list_whole,
+            ListMode::WatchList => true,
+            ListMode::Paged | ListMode::Whole => false,
+        };
+        if streaming {
+            self.open_watch_list(now);
+        } else {
+            self.open_list(now);
+        }
+    }
+
+    fn open_watch_list(&mut self, now: Instant) {
+        let mut listing = Listing::new(now, ListVersion::Consistent, None);
+        listing.timeout = self.watch_timeout();
+        self.stats.watch_lists += 1;
+        self.outputs.push_back(Output::Open(Call::Watch(WatchOptions {
+            resource_version: None,
+            send_initial_events: true,
+            timeout: listing.timeout,
+        })));
+        self.phase = Phase::WatchListing(listing);
+    }
+
+    fn open_list(&mut self, now: Instant) {
+        let first = !self.synced && self.config.first_list_from_any_version;
+        let version = if first { ListVersion::Any } else { ListVersion::Consistent };
+        let whole = self.config.list_mode == ListMode::Whole || self.memory.list_whole;
+        let limit = (!whole).then_some(self.config.page_items);
+        self.memory.list_whole = false;
+        self.stats.lists += 1;
+        self.phase = Phase::Listing(Listing::new(now, version.clone(), limit));
+        let options = ListOptions { version, limit, continue_token: None };
+        self.outputs.push_back(Output::Open(Call::List(options)));
+    }
+
+    pub(super) fn handle_item(&mut self, now: Instant, received: Received<P>) {
+        let (Phase::Listing(listing) | Phase::WatchListing(listing)) = &mut self.phase else {
+            return;
+        };
+        listing.last_progress = now;
+        listing.items += 1;
+        self.stats.items += 1;
+        match received {
+            Received::Entry(entry) => {
+                self.enqueue(Delta::Replaced(Replaced::Item(entry)));
+            }
+            Received::Keyless => {
+                listing.keyless = true;
+                self.stats.keyless += 1;
+            }
+        }
+    }
+
+    /// An object went away while the initial events still came (servers before 1.32, cg-V1).
+    pub(super) fn handle_initial_removal(&mut self, now: Instant, received: Received<P>) {
+        match received {
+            Received::Entry(entry) => self.enqueue(Delta::Replaced(Replaced::Removed(entry))),
+            Received::Keyless => self.handle_item(now, Received::Keyless),
+        }
+    }
+
+    pub(super) fn handle_page_end(
+        &mut self,
+        now: Instant,
+        version: Result<ResourceVersion, ResourceVersionError>,
+        continue_token: String,
+        remaining: Option<u64>,
+    ) {
+        let Phase::Listing(listing) = &mut self.phase else {
+            return;
+        };
+        listing.last_progress = now;
+        listing.remaining = remaining;
+        let Ok(version) = version else {
+            self.fail(now, WakeReason::Undecodable, "the list has no resourceVersion");
+            return;
+        };
+        let version = listing.first_page.get_or_insert(version).clone();
+        // pr-L13: only the token says whether there is more, not the number of items.
+        if continue_token.is_empty() {
+            let keyless = listing.keyless;
+            return self.complete_list(now, version, keyless);
+        }
+        let options = ListOptions {
+            version: listing.version.clone(),
+            limit: listing.limit,
+            continue_token: Some(continue_token),
+        };
+        self.stats.pages += 1;
+        self.outputs.push_back(Output::Open(Call::List(options)));
+    }
+
+    fn complete_list(&mut self, now: Instant, version: ResourceVersion, keyless: bool) {
+        if self.is_other_history(&version) {
+            return self.begin_epoch(now);
+        }
+        self.end_list(version, keyless);
+        self.phase = Phase::Draining;
+        if self.outstanding == 0 {
+            self.rewatch(now);
+        }
+    }
+
+    /// The end bookmark of a WatchList: the state is complete, and the stream goes on (cg-R31).
+    pub(super) fn complete_watch_list(&mut self, now: Instant, version: ResourceVersion) {
+        let Phase::WatchListing(listing) = &self.phase else {
+            return;
+        };
+        if self.is_other_history(&version) {
+            return self.begin_epoch(now);
+        }
+        let (keyless, timeout, started) = (listing.keyless, listing.timeout, listing.started);
+        self.memory.watch_list_failures = 0;
+        self.end_list(version, keyless);
+        let watchdog = Watchdog::new(now, self.silence_max());
+        let mut watching = Watching::new(started, timeout, watchdog);
+        watching.accept(now);
+        watching.received = 1;
+        self.phase = Phase::Watching(watching);
+    }
+
+    fn end_list(&mut self, version: ResourceVersion, keyless: bool) {
+        self.received = Some(version.clone());
+        self.force_diff = false;
+        self.synced = true;
+        self.memory.too_large_since = None;
+        self.memory.undecodable_at = None;
+        self.recovered();
+        self.enqueue(Delta::Replaced(Replaced::End {
+            resource_version: version,
+            epoch: self.epoch,
+            // INV-S11: an item that could be any of the stored ones proves no absence.
+            sweep: !keyless,
+        }));
+    }
+
+    /// INV-S4: only a consistent read proves a regression. Everything listed here is one, but the
+    /// opted-in first list, which has nothing to regress from.
+    fn is_other_history(&self, version: &ResourceVersion) -> bool {
+        !self.force_diff && self.received.as_ref().is_some_and(|known| version.is_before(known))
+    }
+
+    /// The list that proved it has already suppressed objects of equal version, which prove nothing
+    /// across histories (pr-F9): it is thrown away and taken again with a forced comparison.
+    fn begin_epoch(&mut self, now: Instant) {
+        self.epoch += 1;
+        self.stats.epochs += 1;
+        self.force_diff = true;
+        self.count(WakeReason::EpochChanged);
+        self.relist(now);
+    }
+
+    /// Takes back a list that has begun (F3).
+    pub(super) fn abort_list(&mut self) {
+        if let Phase::Listing(listing) | Phase::WatchListing(listing) = &self.phase
+            && listing.begun
+        {
+            self.enqueue(Delta::Replaced(Replaced::Abort));
+        }
+    }
+
+    /// A WatchList failed in a way that another attempt may cure; after a few, lists are used.
+    pub(super) fn watch_list_failed(&mut self, now: Instant, why: &str) {
+        self.memory.watch_list_failures += 1;
+        if self.memory.watch_list_failures >= self.config.watch_list_failures_max {
+            return self.give_up_watch_list(now, why);
+        }
+        let message = format!("the WatchList failed: {why}");
+        self.fail(now, WakeReason::WatchListFailed, &message);
+    }
+
+    /// Uses lists from now on, and remembers it for a while (cg-R34, cg-R35, pr-S3, pr-S4). With
+    /// [`ListMode::WatchList`] there is nothing to fall back to, so it is tried again later.
+    pub(super) fn give_up_watch_list(&mut self, now: Instant, why: &str) {
+        let message = format!("the WatchList failed: {why}");
+        if self.config.list_mode == ListMode::WatchList {
+            return self.fail(now, WakeReason::WatchListFailed, &message);
+        }
+        self.fallback_until = Some(now + self.config.fallback_expiry);
+        self.count(WakeReason::WatchListFailed);
+        self.outputs.push_back(Output::Close);
+        self.relist(now);
+    }
+
+    /// A page expired on the way: the whole list at once, from the beginning (cg-R11, pr-L10).
+    pub(super) fn list_expired(&mut self, now: Instant) {
+        let paged = matches!(&self.phase, Phase::Listing(listing) if listing.limit.is_some());
+        self.memory.list_whole = paged;
+        self.fail_then(now, WakeReason::Expired, "a page of the list expired", Next::Relist);
+    }
+}
