@@ -282,7 +282,7 @@ fn write_spec(out: &mut Vec<u8>, facts: &Facts) {
     write_container(out, facts);
     if facts.sidecar {
         out.extend_from_slice(concat!(
-            r#",{"name":"proxy","image":"registry.example.com/mesh/proxy:1.29.1","args":["sidecar","--log-level=warn"],"#,
+            r#",{"name":"proxy","image":"images.example.com/mesh/proxy:1.29.1","args":["sidecar","--log-level=warn"],"#,
             r#""ports":[{"name":"admin","containerPort":15000,"protocol":"TCP"}],"resources":{"requests":{"cpu":"50m","memory":"64Mi"}},"#,
             r#""terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent"}"#
         ).as_bytes());
@@ -310,7 +310,7 @@ fn write_container(out: &mut Vec<u8>, facts: &Facts) {
     let Facts { app, .. } = facts;
     put!(
         out,
-        r#"{{"name":"app","image":"registry.example.com/shop/app-{app:05}:v1.{}.0","args":["serve","--listen=:8080","--config=/etc/app/config.yaml"],"#,
+        r#"{{"name":"app","image":"images.example.com/shop/app-{app:05}:v1.{}.0","args":["serve","--listen=:8080","--config=/etc/app/config.yaml"],"#,
         app % 30
     );
     out.extend_from_slice(concat!(
@@ -383,13 +383,13 @@ fn write_container_statuses(out: &mut Vec<u8>, pod: &mut Pod, facts: &Facts, see
     pod.restart_count = out.len();
     put!(
         out,
-        r#"0,"image":"registry.example.com/shop/app-{app:05}:v1.{}.0","#,
+        r#"0,"image":"images.example.com/shop/app-{app:05}:v1.{}.0","#,
         app % 30
     );
     let image = scramble(*app as u64 + 7);
     put!(
         out,
-        r#""imageID":"registry.example.com/shop/app-{app:05}@sha256:{0:016x}{0:016x}{0:016x}{0:016x}","#,
+        r#""imageID":"images.example.com/shop/app-{app:05}@sha256:{0:016x}{0:016x}{0:016x}{0:016x}","#,
         image
     );
     put!(
@@ -405,7 +405,7 @@ fn write_container_statuses(out: &mut Vec<u8>, pod: &mut Pod, facts: &Facts, see
         );
         put!(
             out,
-            r#""image":"registry.example.com/mesh/proxy:1.29.1","imageID":"registry.example.com/mesh/proxy@sha256:{0:016x}{0:016x}{0:016x}{0:016x}","#,
+            r#""image":"images.example.com/mesh/proxy:1.29.1","imageID":"images.example.com/mesh/proxy@sha256:{0:016x}{0:016x}{0:016x}{0:016x}","#,
             0x5eed_u64
         );
         put!(

@@ -1,1 +1,45 @@
-//! The informer library: the facade that users link.
+//! Tidings: live, indexed, consistent copies of Kubernetes resources.
+//!
+//! An [`Informer`] follows one resource of an API server and keeps a copy of it. Readers never
+//! wait: [`Store::get`] and its kin do not block on a writer, whatever it does, and a [`Snapshot`]
+//! is a consistent view of the store and its indexes at one resourceVersion. Handlers are told
+//! every change in the informer's own task, after the store has it; a [`Subscription`] is told
+//! what changed since it last looked, in any task, however slow.
+//!
+//! What it does with faults is written down: the decision table and the invariants in `docs/`.
+
+pub mod payload;
+pub mod transport;
+
+mod driver;
+mod error;
+mod factory;
+mod informer;
+mod state;
+mod store;
+mod subscription;
+
+pub use tidings_api::{
+    Instant, Object, ObjectKey, Resource, ResourceVersion, limits::Limits, options::Scope,
+};
+pub use tidings_engine::{
+    delta_fifo::Order,
+    entry::{Entry, Poison, Value},
+    fanout::{Event, Handler, HandlerId, HandlerOptions, HandlerState, HandlerStatus, Removal},
+    indexer::Snapshot,
+    pipeline::{Dropped, PipelineConfig},
+    reflector::{
+        Activity, BackoffConfig, Condition, Config as ReflectorConfig, ListMode, Trouble,
+        WakeReason,
+    },
+};
+
+pub use self::{
+    error::{BuildError, Stopped, SyncError},
+    factory::{Factory, SharedInformer},
+    informer::{Informer, InformerBuilder, InformerHandle},
+    payload::{Payload, Raw},
+    state::{Progress, State},
+    store::{Lookup, Store, WaitOutcome},
+    subscription::{Lag, Subscription, SubscriptionEvent},
+};

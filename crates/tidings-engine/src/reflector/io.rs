@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use tidings_api::{
     Instant, ResourceVersion,
+    frame::EventKind,
     options::{ListOptions, WatchOptions},
     resource_version::ResourceVersionError,
     status::Status,
@@ -71,18 +72,6 @@ pub enum Input<P> {
     ProbeFailed,
     /// Stop for good.
     Stop,
-}
-
-/// What kind of change an event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the protocol's own list")]
-pub enum EventKind {
-    /// ADDED.
-    Added,
-    /// MODIFIED.
-    Modified,
-    /// DELETED.
-    Deleted,
 }
 
 /// An object as it came: usable, possibly poisoned, or without an attributable key.

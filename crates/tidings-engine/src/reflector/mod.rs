@@ -33,13 +33,15 @@ mod watching;
 
 use std::{collections::VecDeque, time::Duration};
 
-use tidings_api::{Instant, ResourceVersion, options::WatchOptions, status::Asked};
+use tidings_api::{
+    Instant, ResourceVersion, frame::EventKind, options::WatchOptions, status::Asked,
+};
 
 pub use self::{
     backoff::{Backoff, BackoffConfig},
     condition::{Activity, Condition, Stats, Trouble, WakeReason},
     config::{Config, ListMode},
-    io::{Call, EventKind, Failure, FailureKind, Input, Output, Received, Unfit},
+    io::{Call, Failure, FailureKind, Input, Output, Received, Unfit},
 };
 use self::{listing::Listing, watchdog::Watchdog, watching::Watching};
 use crate::delta::{Delta, Replaced};

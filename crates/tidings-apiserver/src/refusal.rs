@@ -1,0 +1,254 @@
+//! Refusals as values, and how they are written: the server's `Status`.
+//!
+//! Does not read a Status: that is the client's side, in `tidings-api`.
+//!
+//! Source: apimachinery pkg/api/errors @v0.36.3; rules pr-L4..pr-L6, pr-L10, pr-S1, pr-S2, pr-S5.
+
+use serde::Serialize;
+
+use crate::kind::KindRow;
+
+/// A refusal: code, reason, and what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The HTTP code.
+    pub code: u16,
+    /// The machine-readable reason, such as `Expired`.
+    pub reason: &'static str,
+    /// The sentence.
+    pub message: String,
+    /// The name of the object in question, or empty.
+    pub name: String,
+    /// The group of the resource in question, or empty.
+    pub group: String,
+    /// The resource, or for invalid input the kind, in question.
+    pub kind: String,
+    /// The causes: reason, message and field.
+    pub causes: Vec<RefusalCause>,
+    /// Seconds after which to try again, 0 for none.
+    pub retry_after_seconds: u32,
+    /// A token to go on with inconsistently (pr-L10).
+    pub continue_token: Option<String>,
+    /// Whether it is written as plain text, as the request filters do (pr-S5).
+    pub plain_text: bool,
+}
+
+/// One cause of a [`Refusal`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RefusalCause {
+    /// The machine-readable reason.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: &'static str,
+    /// The sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The field that is at fault.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub field: &'static str,
+}
+
+impl Refusal {
+    /// A refusal of nothing in particular.
+    #[must_use]
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+
+    /// What a given code looks like when the server answers it for reasons of its own.
+    #[must_use]
+    pub fn of_code(code: u16, retry_after_seconds: u32) -> Self {
+        let (reason, message) = match code {
+            401 => ("Unauthorized", "Unauthorized"),
+            403 => ("Forbidden", "forbidden: User \"tidings\" cannot do this"),
+            404 => ("NotFound", "the server could not find the requested resource"),
+            410 => ("Expired", "The resourceVersion for the provided list is too old."),
+            429 => ("TooManyRequests", "Too many requests, please try again later."),
+            500 => ("InternalError", "Internal error occurred: injected"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            504 => ("Timeout", "Timeout: request did not complete within the allotted timeout"),
+            _ => ("", "the server refused the request"),
+        };
+        Self {
+            retry_after_seconds,
+            plain_text: code == 429,
+            ..Self::new(code, reason, message)
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn no_such_path() -> Self {
+        let message = "the server could not find the requested resource";
+        Self::new(404, "NotFound", message)
+    }
+
+    pub(crate) fn not_found(row: &KindRow, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", row.group_resource());
+        Self::new(404, "NotFound", message).about(row, name)
+    }
+
+    pub(crate) fn already_exists(row: &KindRow, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", row.group_resource());
+        Self::new(409, "AlreadyExists", message).about(row, name)
+    }
+
+    pub(crate) fn conflict(row: &KindRow, name: &str, why: &str) -> Self {
+        let resource = row.group_resource();
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        Self::new(409, "Conflict", message).about(row, name)
+    }
+
+    pub(crate) fn modified(row: &KindRow, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version \
+                   and try again";
+        Self::conflict(row, name, why)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    /// 422 with one cause for each fault (pr-L4, pr-S3).
+    pub(crate) fn invalid(kind: &str, group: &str, name: &str, causes: Vec<RefusalCause>) -> Self {
+        let listed: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
+        let causes_text = match listed.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let full = if group.is_empty() {
+            kind.to_owned()
+        } else {
+            format!("{kind}.{group}")
+        };
+        let message = format!("{full} \"{name}\" is invalid: {causes_text}");
+        Self {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            causes,
+            ..Self::new(422, "Invalid", message)
+        }
+    }
+
+    /// 504 with the cause that clients look for (pr-L6, pr-L7).
+    pub(crate) fn too_large_version(wanted: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        let cause = RefusalCause {
+            reason: "ResourceVersionTooLarge",
+            message: "Too large resource version".to_owned(),
+            field: "",
+        };
+        Self {
+            causes: vec![cause],
+            retry_after_seconds: 1,
+            ..Self::new(504, "Timeout", message)
+        }
+    }
+
+    fn about(mut self, row: &KindRow, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self.group = row.group.to_string();
+        self.kind = row.plural.to_string();
+        self
+    }
+
+    /// The Status as JSON, without a newline: what an ERROR event carries.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let details = Details {
+            name: &self.name,
+            group: &self.group,
+            kind: &self.kind,
+            causes: &self.causes,
+            retry_after_seconds: self.retry_after_seconds,
+        };
+        let status = Written {
+            kind: "Status",
+            api_version: "v1",
+            metadata: ListMeta {
+                continue_token: self.continue_token.as_deref(),
+            },
+            status: "Failure",
+            message: &self.message,
+            reason: self.reason,
+            details: (!details.is_empty()).then_some(details),
+            code: self.code,
+        };
+        // Strings and numbers only: writing them to memory cannot fail.
+        serde_json::to_vec(&status).unwrap_or_default()
+    }
+}
+
+/// A cause that says a field may not be given, or not so.
+pub(crate) fn forbidden(field: &'static str, message: &str) -> RefusalCause {
+    RefusalCause {
+        reason: "FieldValueForbidden",
+        message: format!("Forbidden: {message}"),
+        field,
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: ListMeta<'a>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+    code: u16,
+}
+
+#[derive(Serialize)]
+struct ListMeta<'a> {
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    continue_token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    causes: &'a [RefusalCause],
+    #[serde(skip_serializing_if = "is_zero")]
+    retry_after_seconds: u32,
+}
+
+impl Details<'_> {
+    fn is_empty(&self) -> bool {
+        self.name.is_empty()
+            && self.group.is_empty()
+            && self.kind.is_empty()
+            && self.causes.is_empty()
+            && self.retry_after_seconds == 0
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

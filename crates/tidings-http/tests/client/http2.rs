@@ -1,0 +1,1 @@
+//! HTTP/2: shared connections, and ends that are none.
