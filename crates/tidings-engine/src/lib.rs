@@ -13,6 +13,6 @@ pub mod delta_fifo;
 pub mod indexer;
 pub mod pages;
 
-// pub mod fanout;
+pub mod fanout;
 
-// pub mod pipeline;
+pub mod pipeline;

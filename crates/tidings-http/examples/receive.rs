@@ -3,19 +3,22 @@
 //! Starts a server thread on loopback that writes one large chunked body, reads it through the
 //! client on this thread, asserts the length, and prints the rate. Linux tells a thread's CPU time.
 //!
-//! Usage: `cargo run --release -p tidings-http --example receive [MIB [CHUNK_BYTES [BUFFER_BYTES]]]`
+//! Usage: `cargo run --release -p tidings-http --example receive [MIB [CHUNK_BYTES [BUFFER_BYTES]]]`;
+//! with `TLS=1` in the environment the same through TLS.
 
 use std::{
     error::Error,
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    io::{Read, Write},
+    net::TcpListener,
+    sync::Arc,
     thread,
     time::Instant,
 };
 
+use rustls::{ServerConnection, pki_types::PrivateKeyDer};
 use tidings_api::request::Request;
-use tidings_http::{Client, ClientConfig, Purpose};
+use tidings_http::{Client, ClientConfig, Purpose, tls::Roots};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>());
@@ -25,13 +28,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let total = (mib << 20) / chunk * chunk;
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut config = ClientConfig::from_server(&format!("http://{}", listener.local_addr()?))?;
+    let tls = std::env::var_os("TLS").map(|_| tls()).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr()?);
+    let mut config = ClientConfig::from_server(&url)?;
+    config.tls.roots = Roots::Anyone;
     if let Some(buffer) = buffer {
         config.read_buffer_bytes = buffer;
     }
     let server = thread::spawn(move || -> std::io::Result<()> {
         let (stream, _) = listener.accept()?;
-        serve(stream, total, chunk)
+        match tls {
+            None => serve(stream, total, chunk),
+            Some(tls) => serve(rustls::StreamOwned::new(tls, stream), total, chunk),
+        }
     });
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -63,7 +73,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn serve(mut stream: TcpStream, total: usize, chunk: usize) -> std::io::Result<()> {
+/// The server's side of a session, with a certificate that it has issued to itself.
+fn tls() -> Result<ServerConnection, Box<dyn Error>> {
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der())?;
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()?
+    .with_no_client_auth()
+    .with_single_cert(vec![own.cert.der().clone()], key)?;
+    Ok(ServerConnection::new(Arc::new(config))?)
+}
+
+fn serve(mut stream: impl Read + Write, total: usize, chunk: usize) -> std::io::Result<()> {
     let mut head = [0; 4096];
     let mut len = 0;
     while !head[..len].ends_with(b"\r\n\r\n") {
@@ -76,7 +99,8 @@ fn serve(mut stream: TcpStream, total: usize, chunk: usize) -> std::io::Result<(
     for _ in 0..total / chunk {
         stream.write_all(&frame)?;
     }
-    stream.write_all(b"0\r\n\r\n")
+    stream.write_all(b"0\r\n\r\n")?;
+    stream.flush()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]

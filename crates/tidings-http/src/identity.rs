@@ -5,11 +5,15 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, Hash as _, Hasher, RandomState},
     sync::OnceLock,
 };
 
-use crate::{config::ClientConfig, credentials::Credentials, tls::Source};
+use crate::{
+    config::ClientConfig,
+    credentials::Credentials,
+    tls::{Roots, Source},
+};
 
 /// What two clients must have in common for one stream to serve both. Means nothing in another
 /// process.
@@ -69,9 +73,9 @@ fn fingerprint(config: &ClientConfig, key: &RandomState) -> u64 {
     }
     config.tls.server_name.hash(&mut hasher);
     match &config.tls.roots {
-        crate::tls::Roots::Anyone => 0_u8.hash(&mut hasher),
-        crate::tls::Roots::Given(source) => hash_source(source, &mut hasher),
-        crate::tls::Roots::Platform => 2_u8.hash(&mut hasher),
+        Roots::Anyone => 0_u8.hash(&mut hasher),
+        Roots::Given(source) => hash_source(source, &mut hasher),
+        Roots::Platform => 2_u8.hash(&mut hasher),
     }
     if let Some(own) = &config.tls.client_certificate {
         hash_source(&own.certificate, &mut hasher);
@@ -80,7 +84,7 @@ fn fingerprint(config: &ClientConfig, key: &RandomState) -> u64 {
     hasher.finish()
 }
 
-fn hash_source(source: &Source, hasher: &mut impl std::hash::Hasher) {
+fn hash_source(source: &Source, hasher: &mut impl Hasher) {
     match source {
         Source::File(path) => (5_u8, path).hash(hasher),
         Source::Inline(text) => (6_u8, text.expose()).hash(hasher),

@@ -6,6 +6,24 @@
 //!
 //! The modules in the order in which a request meets them: the configuration (where it comes from
 //! and what it holds), the credential, the connection, the protocol, the answer.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use tidings_api::request::Request;
+//! use tidings_http::{Client, ClientConfig, Purpose};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(ClientConfig::infer()?)?;
+//! let request = Request::get("/api/v1/pods?limit=500".to_owned());
+//! let mut response = client.open(&request, Purpose::List).await?;
+//! while let Some(chunk) = response.chunk().await {
+//!     let chunk = chunk?; // A body that was cut is an error, never an end.
+//!     # drop(chunk);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod secret;
 
@@ -22,6 +40,7 @@ pub mod tls;
 
 mod client;
 mod connect;
+mod dispatch;
 mod error;
 mod http1;
 mod http2;

@@ -71,9 +71,8 @@ impl Proxy {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut request = Zeroizing::new(format!(
-            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
-        ));
+        let mut request =
+            Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
         if let Some(userinfo) = &self.userinfo {
             let pair = Zeroizing::new(BASE64_STANDARD.encode(userinfo.expose()));
             request.push_str("Proxy-Authorization: Basic ");

@@ -22,8 +22,8 @@ use tidings_api::status::parse_retry_after;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    client::Inner,
     credentials::CredentialVersion,
+    dispatch::Dispatch,
     error::TransportError,
     http1::{Exchange, Read},
     http2::Stream,
@@ -48,7 +48,7 @@ pub struct Response {
     body: Body,
     received: u64,
     idle: Option<IdleDeadline>,
-    client: Arc<Inner>,
+    dispatch: Arc<Dispatch>,
 }
 
 /// A short answer, read whole.
@@ -94,7 +94,7 @@ impl Response {
         body: Body,
         idle: Option<Duration>,
         credential: CredentialVersion,
-        client: Arc<Inner>,
+        dispatch: Arc<Dispatch>,
     ) -> Self {
         let headers = parts.headers;
         let text = |name: &str| header_text(&headers, name).unwrap_or_default().to_owned();
@@ -108,7 +108,7 @@ impl Response {
             body,
             received: 0,
             idle: idle.map(IdleDeadline::new),
-            client,
+            dispatch,
             headers,
         }
     }
@@ -143,7 +143,7 @@ impl Response {
         match read {
             Poll::Ready(Read::Chunk(chunk)) => {
                 self.received += chunk.len() as u64;
-                add(&self.client.metrics.bytes_in, chunk.len() as u64);
+                add(&self.dispatch.metrics.bytes_in, chunk.len() as u64);
                 if let Some(idle) = &mut self.idle {
                     idle.last = Instant::now();
                 }
@@ -153,13 +153,13 @@ impl Response {
                 if let Body::Http1(exchange) = std::mem::replace(&mut self.body, Body::Ended)
                     && let Some(idle) = exchange.into_idle()
                 {
-                    self.client.keep(idle);
+                    self.dispatch.keep(idle);
                 }
                 Poll::Ready(None)
             }
             Poll::Ready(Read::Cut(source)) => {
                 self.body = Body::Ended;
-                add(&self.client.metrics.truncated, 1);
+                add(&self.dispatch.metrics.truncated, 1);
                 Poll::Ready(Some(Err(TransportError::Truncated {
                     received: self.received,
                     source: source.map(Arc::new),

@@ -23,8 +23,8 @@ pub struct State {
     pub objects: usize,
     /// Bytes of the stored objects.
     pub object_bytes: usize,
-    /// Objects that cannot be decoded.
-    pub poisoned: usize,
+    /// Objects that could not be decoded when they came, so far.
+    pub poisoned_items: u64,
     /// Deltas that wait in the DeltaFIFO.
     pub depth: usize,
     /// Changes that wait to be told to handlers.
@@ -39,11 +39,19 @@ pub struct State {
     pub bytes_received: u64,
     /// Bytes of the list bodies among them, after decompression.
     pub list_bytes: u64,
-    /// Generations that readers keep alive.
-    pub generations_retained: usize,
 }
 
 impl State {
+    /// Whether the condition differs in more than counters and versions.
+    pub(crate) fn turned(&self, condition: &Condition) -> bool {
+        let known = &self.condition;
+        std::mem::discriminant(&known.activity) != std::mem::discriminant(&condition.activity)
+            || known.synced != condition.synced
+            || known.stale_since != condition.stale_since
+            || known.trouble != condition.trouble
+            || known.epoch != condition.epoch
+    }
+
     /// Whether a complete state has ever been in the store.
     #[must_use]
     pub const fn is_synced(&self) -> bool {

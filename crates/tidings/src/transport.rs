@@ -7,11 +7,13 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidings_api::request::Request;
 
 /// What a request is for: it decides about deadlines and connections.
@@ -101,3 +103,79 @@ impl fmt::Display for TransportFailure {
 }
 
 impl std::error::Error for TransportFailure {}
+
+/// [`tidings_http::Client`] as a transport.
+pub struct HttpTransport {
+    client: tidings_http::Client,
+    refused: Arc<Mutex<Option<tidings_http::CredentialVersion>>>,
+}
+
+impl HttpTransport {
+    /// A transport over a client.
+    #[must_use]
+    pub fn new(client: tidings_http::Client) -> Self {
+        Self { client, refused: Arc::default() }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn open(&self, request: Request, purpose: Purpose) -> Opening {
+        let (client, refused) = (self.client.clone(), Arc::clone(&self.refused));
+        Box::pin(async move {
+            let purpose = match purpose {
+                Purpose::List => tidings_http::Purpose::List,
+                Purpose::Probe => tidings_http::Purpose::Short,
+                Purpose::Watch => tidings_http::Purpose::Watch,
+            };
+            let opened = client.open(&request, purpose).await;
+            let response = opened.map_err(|error| describe(&error))?;
+            if response.status == 401 {
+                *refused.lock() = Some(response.credential);
+            }
+            Ok(Response {
+                status: response.status,
+                content_type: response.content_type.clone(),
+                content_encoding: response.content_encoding.clone(),
+                retry_after: response.retry_after,
+                body: Box::new(HttpBody(response)),
+            })
+        })
+    }
+
+    fn reload_credentials(&self) {
+        if let Some(version) = self.refused.lock().take() {
+            self.client.refresh_credentials(version);
+        }
+    }
+
+    fn identity(&self) -> String {
+        format!("{:?}", self.client.identity())
+    }
+}
+
+struct HttpBody(tidings_http::Response);
+
+impl Body for HttpBody {
+    fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, TransportFailure>>> {
+        let polled = self.0.poll_chunk(context);
+        polled.map(|chunk| chunk.map(|chunk| chunk.map_err(|error| describe(&error))))
+    }
+}
+
+/// The error and its causes in one line.
+fn describe(error: &dyn std::error::Error) -> TransportFailure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    TransportFailure(text)
+}

@@ -43,10 +43,10 @@ pub enum Event<'a, P> {
     },
 }
 
-impl<P> Event<'_, P> {
+impl<'a, P> Event<'a, P> {
     /// The entry that the event is about: the new one, or the last one of a deletion.
     #[must_use]
-    pub const fn entry(&self) -> &Entry<P> {
+    pub const fn entry(&self) -> &'a Entry<P> {
         match self {
             Self::Added { new, .. } | Self::Updated { new, .. } => new,
             Self::Deleted { last, .. } => last,

@@ -304,14 +304,12 @@ impl<P: Clone> Listener<P> {
             Event::Updated { .. } | Event::Poisoned { .. } => (Failed::Updated, event),
             Event::Deleted { last, .. } => (Failed::Deleted(last.clone()), event),
         };
-        let key: Box<str> = if self.failed.is_empty() { "".into() } else { key.into() };
-        let entry = event.entry().object.clone();
         self.status.events += 1;
         let handler = &mut self.handler;
         if catch_unwind(AssertUnwindSafe(|| handler.handle(event))).is_ok() {
             self.panics_in_a_row = 0;
             if !self.failed.is_empty() {
-                self.failed.remove(&key);
+                self.failed.remove(key);
             }
             return;
         }
@@ -323,7 +321,7 @@ impl<P: Clone> Listener<P> {
             return;
         }
         if self.failed.len() < limits.failed_keys_max {
-            self.failed.insert(entry.key().into(), failure);
+            self.failed.insert(key.into(), failure);
         } else {
             self.failed_all = true;
         }

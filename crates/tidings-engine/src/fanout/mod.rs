@@ -217,6 +217,12 @@ impl<P: Clone> Fanout<P> {
         self.queue.len()
     }
 
+    /// Changes so far, told or not.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.next_number
+    }
+
     /// How each handler is doing.
     pub fn handlers(&self) -> impl Iterator<Item = HandlerStatus> + '_ {
         self.listeners.iter().map(Listener::status)

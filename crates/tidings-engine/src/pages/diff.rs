@@ -12,13 +12,18 @@
 //! Cost: O(nodes that differ), at most 16 pairs a level; holds both tries by their nodes.
 
 use super::{
-    Keyed, is_key,
-    node::{BRANCH_BITS, BRANCH_LEN, Slot, prefix_of},
+    Keyed,
+    branch::{BRANCH_BITS, BRANCH_LEN},
+    is_key,
+    node::{Slot, prefix_of},
 };
 
 /// One key whose item is not the same in both tries.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "plain data with no invariant of its own")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data with no invariant of its own"
+)]
 pub struct Difference<E> {
     /// The item of the older trie, if it had the key.
     pub old: Option<E>,
@@ -45,8 +50,17 @@ struct Pair<E> {
 
 impl<E: Keyed + Clone> Diff<E> {
     pub(super) fn new(old: Slot<E>, new: Slot<E>) -> Self {
-        let pair = Pair { old, new, level: 0, prefix: 0, bits: 0 };
-        Self { work: vec![pair], found: Vec::new() }
+        let pair = Pair {
+            old,
+            new,
+            level: 0,
+            prefix: 0,
+            bits: 0,
+        };
+        Self {
+            work: vec![pair],
+            found: Vec::new(),
+        }
     }
 
     /// The next differences, at most `len_max` of them, in no particular order. None are left when
@@ -97,12 +111,18 @@ impl<E: Keyed + Clone> Diff<E> {
         for new in items(&pair.new).filter(belongs) {
             let old = items(&pair.old).find(|old| is_key(*old, new.hash(), new.key()));
             if old.is_none_or(|old| !old.is_same(new)) {
-                self.found.push(Difference { old: old.cloned(), new: Some(new.clone()) });
+                self.found.push(Difference {
+                    old: old.cloned(),
+                    new: Some(new.clone()),
+                });
             }
         }
         for old in items(&pair.old).filter(belongs) {
             if !items(&pair.new).any(|new| is_key(new, old.hash(), old.key())) {
-                self.found.push(Difference { old: Some(old.clone()), new: None });
+                self.found.push(Difference {
+                    old: Some(old.clone()),
+                    new: None,
+                });
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Does not allocate: the path is as deep as a trie can be.
 
-use super::{LEVEL_MAX, Slot};
+use super::{branch::LEVEL_MAX, node::Slot};
 
 /// Iterates over the items of a [`super::PageTrie`], in no particular order.
 pub struct Iter<'a, E> {
@@ -20,14 +20,22 @@ enum Leaf<'a, E> {
 // === impl Iter ===
 
 impl<'a, E> Iter<'a, E> {
-    pub(super) const fn one(item: &'a E) -> Self {
+    pub(super) fn one(item: &'a E) -> Self {
         let leaf = Leaf::Bucket(std::slice::from_ref(item).iter());
-        Self { path: [&[]; LEVEL_MAX as usize], depth: 0, leaf }
+        Self {
+            path: [&[]; LEVEL_MAX as usize],
+            depth: 0,
+            leaf,
+        }
     }
 
     pub(super) fn all(slot: &'a Slot<E>) -> Self {
         let leaf = Leaf::Bucket([].iter());
-        let mut iter = Self { path: [&[]; LEVEL_MAX as usize], depth: 0, leaf };
+        let mut iter = Self {
+            path: [&[]; LEVEL_MAX as usize],
+            depth: 0,
+            leaf,
+        };
         iter.enter(slot);
         iter
     }

@@ -27,16 +27,19 @@
 //! has spare nodes. About 60 bytes an item of 32 bytes.
 //! Source: Fagin et al., Extendible hashing (1979); Bagwell, Ideal hash trees (2001).
 
+mod branch;
 mod diff;
 mod iter;
 mod node;
+mod page;
+mod pool;
 mod reap;
 
-use self::node::{LEVEL_MAX, Slot};
+use self::node::Slot;
 pub use self::{
     diff::{Diff, Difference},
     iter::Iter,
-    node::Pool,
+    pool::Pool,
     reap::Reaper,
 };
 
@@ -70,7 +73,10 @@ impl<E: Keyed> PageTrie<E> {
     /// An empty set; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { root: Root::Slot(Slot::Empty), len: 0 }
+        Self {
+            root: Root::Slot(Slot::Empty),
+            len: 0,
+        }
     }
 
     /// How many items there are.
@@ -130,7 +136,10 @@ impl<E: Keyed> PageTrie<E> {
         for item in self.iter() {
             count += 1;
             let found = self.get(item.hash(), item.key());
-            assert!(found.is_some_and(|found| std::ptr::eq(found, item)), "G1: lost an item");
+            assert!(
+                found.is_some_and(|found| std::ptr::eq(found, item)),
+                "G1: lost an item"
+            );
         }
         assert_eq!(count, self.len, "G1: the length");
     }
@@ -210,7 +219,10 @@ where
             Root::One(item) => Root::One(item.clone()),
             Root::Slot(slot) => Root::Slot(slot.clone()),
         };
-        Self { root, len: self.len }
+        Self {
+            root,
+            len: self.len,
+        }
     }
 }
 

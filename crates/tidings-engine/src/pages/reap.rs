@@ -40,12 +40,7 @@ impl<E: Keyed> Reaper<E> {
 
     /// Takes nodes apart until about `budget` items and nodes are done, and returns what is left
     /// of the budget. Each item goes to `each`, each node to the pool.
-    pub fn run(
-        &mut self,
-        mut budget: usize,
-        pool: &mut Pool<E>,
-        mut each: impl FnMut(E),
-    ) -> usize {
+    pub fn run(&mut self, mut budget: usize, pool: &mut Pool<E>, mut each: impl FnMut(E)) -> usize {
         while budget > 0
             && let Some(slot) = self.work.pop()
         {
@@ -89,5 +84,9 @@ impl<E: Keyed> Default for Reaper<E> {
 /// The node, if nobody else holds it. The count is read first: most nodes are shared, and a read
 /// is cheaper than the exchange that `get_mut` starts with.
 fn sole<T>(node: &mut Arc<T>) -> Option<&mut T> {
-    if Arc::strong_count(node) == 1 { Arc::get_mut(node) } else { None }
+    if Arc::strong_count(node) == 1 {
+        Arc::get_mut(node)
+    } else {
+        None
+    }
 }

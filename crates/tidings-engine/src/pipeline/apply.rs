@@ -40,7 +40,7 @@ impl<P: Clone> Pipeline<P> {
     }
 
     /// Makes what was applied visible, then queues it for the handlers (H1 of the fan-out).
-    fn publish(&mut self) -> Option<ResourceVersion> {
+    pub(super) fn publish(&mut self) -> Option<ResourceVersion> {
         // No server version looked like a half-drained per-key queue (DESIGN 4.4), nor like the
         // middle of a relist.
         let whole = self.fifo.order() == crate::delta_fifo::Order::Arrival || self.fifo.is_empty();

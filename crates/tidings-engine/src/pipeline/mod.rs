@@ -30,7 +30,7 @@ use crate::{
     delta::Delta,
     delta_fifo::{DeltaFifo, Full, Order},
     fanout::{Change, Fanout, FanoutLimits, Handler, HandlerId, HandlerOptions, Removal},
-    indexer::Indexer,
+    indexer::{IndexError, IndexFn, Indexer},
     reflector::{Condition, Input, Output, Reflector},
 };
 
@@ -183,6 +183,25 @@ impl<P: Clone> Pipeline<P> {
     /// Removes a handler; `false` if it is not there (any more).
     pub fn remove_handler(&mut self, id: HandlerId, removal: Removal) -> bool {
         self.fanout.remove(id, removal)
+    }
+
+    /// Adds an index, at any time: what is stored is indexed and published at once (cg-I12).
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] if there is one of that name.
+    pub fn add_index(&mut self, name: &str, function: IndexFn<P>) -> Result<(), IndexError> {
+        self.indexer.add_index(name, function)?;
+        self.dirty = true;
+        self.publish();
+        Ok(())
+    }
+
+    /// Whether another stream has been asked for, or none: what the present one still brings must
+    /// not be fed any more.
+    #[must_use]
+    pub fn leaves_stream(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output, Output::Open(_) | Output::Close))
     }
 
     /// Puts a resync into the DeltaFIFO (cg-F5, cg-Q3).

@@ -115,6 +115,10 @@ impl<P> Reflector<P> {
         let (Phase::Listing(listing) | Phase::WatchListing(listing)) = &mut self.phase else {
             return;
         };
+        // Nothing counts before the answer was accepted: it is not of this request.
+        if !listing.begun {
+            return;
+        }
         listing.last_progress = now;
         listing.items += 1;
         self.stats.items += 1;
@@ -184,6 +188,9 @@ impl<P> Reflector<P> {
         let Phase::WatchListing(listing) = &self.phase else {
             return;
         };
+        if !listing.begun {
+            return;
+        }
         if self.is_other_history(&version) {
             return self.begin_epoch(now);
         }

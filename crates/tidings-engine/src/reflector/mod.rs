@@ -209,6 +209,12 @@ impl<P> Reflector<P> {
         }
     }
 
+    /// Whether the state is being fetched, as a list or as initial events.
+    #[must_use]
+    pub const fn is_listing(&self) -> bool {
+        matches!(self.phase, Phase::Listing(_) | Phase::WatchListing(_))
+    }
+
     /// How often what happened.
     #[must_use]
     pub const fn stats(&self) -> &Stats {

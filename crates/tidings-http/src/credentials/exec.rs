@@ -19,8 +19,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncRead},
-    process::Command,
+    io::{AsyncRead, AsyncReadExt as _},
+    process::{Child, Command},
 };
 use zeroize::Zeroizing;
 
@@ -207,16 +207,20 @@ async fn output(settings: &ExecSettings) -> Result<Zeroizing<Vec<u8>>, ExecError
     for (name, value) in &settings.env {
         command.env(name, value.expose());
     }
+    #[cfg(unix)]
+    command.process_group(0);
     let spawn = |error| ExecError::Spawn {
         source: Arc::new(error),
         install_hint: settings.install_hint.clone(),
     };
     let mut child = command.spawn().map_err(spawn)?;
+    let mut group = Group::of(&child);
     let output = match child.stdout.take() {
         Some(stdout) => read_bounded(stdout).await?,
         None => Zeroizing::default(),
     };
     let status = child.wait().await.map_err(spawn)?;
+    group.spare();
     if status.success() {
         Ok(output)
     } else {
@@ -224,9 +228,47 @@ async fn output(settings: &ExecSettings) -> Result<Zeroizing<Vec<u8>>, ExecError
     }
 }
 
-async fn read_bounded(
-    stdout: impl AsyncRead + Unpin,
-) -> Result<Zeroizing<Vec<u8>>, ExecError> {
+/// The processes of a plugin that has not ended: what it started is killed with it.
+struct Group {
+    #[cfg(unix)]
+    leader: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            leader: id.and_then(rustix::process::Pid::from_raw),
+        }
+    }
+
+    #[cfg(not(unix))]
+    const fn of(_child: &Child) -> Self {
+        Self {}
+    }
+
+    /// Leaves alone what a plugin that has ended has left running, such as an agent.
+    const fn spare(&mut self) {
+        #[cfg(unix)]
+        {
+            self.leader = None;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) = self.leader {
+            use rustix::process::{Signal, kill_process_group};
+            // It may have ended by itself: then there is nothing to do.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+async fn read_bounded(stdout: impl AsyncRead + Unpin) -> Result<Zeroizing<Vec<u8>>, ExecError> {
     let mut output = Zeroizing::new(Vec::new());
     let limit = OUTPUT_BYTES_MAX as u64 + 1;
     let read = stdout.take(limit).read_to_end(&mut output).await;

@@ -51,7 +51,7 @@ pub enum Credentials {
         password: Secret<String>,
     },
     /// A plugin that prints a credential.
-    Exec(ExecSettings),
+    Exec(Box<ExecSettings>),
     /// Nothing, or nothing but a client certificate.
     #[default]
     None,
@@ -169,21 +169,12 @@ impl Authenticator {
             }
             version = loaded.current.version.0 + 1;
         }
-        let previous = slot.take();
-        let result = self.load(CredentialVersion(version), previous.as_ref()).await;
-        match result {
-            Ok(loaded) => {
-                if !matches!(self.credentials, Credentials::None) {
-                    add(&metrics.credential_refreshes, 1);
-                }
-                Ok(slot.insert(loaded).current.clone())
-            }
-            Err(error) => {
-                // The refused or expired credential is put back, so that versions go on growing.
-                *slot = previous;
-                Err(error)
-            }
+        // The old one stays in its place meanwhile: a load that is dropped half-way loses nothing.
+        let loaded = self.load(CredentialVersion(version), slot.as_ref()).await?;
+        if !matches!(self.credentials, Credentials::None) {
+            add(&metrics.credential_refreshes, 1);
         }
+        Ok(slot.insert(loaded).current.clone())
     }
 
     /// Takes note that the server refused a credential: the next request loads it anew.
@@ -308,8 +299,10 @@ impl Impersonation {
     pub(crate) fn headers(&self) -> Result<HeaderMap, CredentialError> {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, text: &str| {
-            let value = HeaderValue::from_str(text)
-                .map_err(|_| CredentialError::Impersonation { header: name.clone() })?;
+            let value =
+                HeaderValue::from_str(text).map_err(|_| CredentialError::Impersonation {
+                    header: name.clone(),
+                })?;
             headers.append(name, value);
             Ok::<(), CredentialError>(())
         };

@@ -25,16 +25,31 @@ async fn sec_6_values_become_headers_that_hide_themselves() {
     });
     let current = basic.current(&metrics).await.unwrap();
     assert_eq!(header(&current), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    let none = authenticator(Credentials::None).current(&metrics).await.unwrap();
+    let none = authenticator(Credentials::None)
+        .current(&metrics)
+        .await
+        .unwrap();
     assert!(none.authorization.is_none());
 }
 
 #[test]
 fn sec_6_a_line_break_never_becomes_a_header() {
-    for token in ["", " \n", "a\r\nX-Evil: 1", "a\nb", "a\tb", "a\u{7f}", "a b", "\u{e9}"] {
+    for token in [
+        "",
+        " \n",
+        "a\r\nX-Evil: 1",
+        "a\nb",
+        "a\tb",
+        "a\u{7f}",
+        "a b",
+        "\u{e9}",
+    ] {
         let credentials = Credentials::Token(token.to_owned().into());
         let error = Authenticator::new(credentials, ExecPolicy::Deny).unwrap_err();
-        assert!(matches!(error, CredentialError::Malformed { .. }), "{token:?}");
+        assert!(
+            matches!(error, CredentialError::Malformed { .. }),
+            "{token:?}"
+        );
     }
     let evil = Credentials::Basic {
         user: "a:b".to_owned(),
@@ -60,7 +75,10 @@ async fn sec_6_pr_f60_a_token_file_is_read_again_in_time_and_after_a_refusal() {
     assert_eq!(header(&first), "Bearer one");
     fs::write(&path, "two\n").unwrap();
     let again = authenticator.current(&metrics).await.unwrap();
-    assert_eq!((header(&again), again.version), ("Bearer one", first.version));
+    assert_eq!(
+        (header(&again), again.version),
+        ("Bearer one", first.version)
+    );
 
     tokio::time::advance(TOKEN_FILE_INTERVAL).await;
     let second = authenticator.current(&metrics).await.unwrap();
@@ -97,7 +115,10 @@ async fn sec_6_the_old_token_stays_while_its_file_is_of_no_use() {
     }
     fs::remove_file(&path).unwrap();
     tokio::time::advance(TOKEN_FILE_INTERVAL).await;
-    assert_eq!(header(&authenticator.current(&metrics).await.unwrap()), "Bearer good");
+    assert_eq!(
+        header(&authenticator.current(&metrics).await.unwrap()),
+        "Bearer good"
+    );
 }
 
 #[test]

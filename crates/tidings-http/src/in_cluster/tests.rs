@@ -22,8 +22,14 @@ fn sec_7_sec_8_a_pod_trusts_its_own_authority_and_reads_its_token_from_a_file() 
     let config = load(&account(path, "fd00::1", "443")).unwrap();
     assert_eq!(config.endpoint.to_string(), "https://[fd00::1]:443");
     assert_eq!(config.namespace.as_deref(), Some("team-a"));
-    assert_eq!(config.tls.roots, Roots::Given(Source::File(path.join("ca.crt"))));
-    assert!(matches!(config.credentials, Credentials::TokenFile { fallback: None, .. }));
+    assert_eq!(
+        config.tls.roots,
+        Roots::Given(Source::File(path.join("ca.crt")))
+    );
+    assert!(matches!(
+        config.credentials,
+        Credentials::TokenFile { fallback: None, .. }
+    ));
     assert!(config.proxy.is_none());
 
     let error = load(&account(path, "10.0.0.1", "https")).unwrap_err();
@@ -40,5 +46,8 @@ fn outside_a_pod_there_is_no_configuration() {
         port: None,
         directory: PathBuf::new(),
     };
-    assert!(matches!(load(&account).unwrap_err(), InClusterError::NotInCluster));
+    assert!(matches!(
+        load(&account).unwrap_err(),
+        InClusterError::NotInCluster
+    ));
 }

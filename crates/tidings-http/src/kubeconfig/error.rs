@@ -75,7 +75,9 @@ pub enum KubeconfigError {
         user: String,
     },
     /// Verification is turned off and an authority is named: one of them is a mistake (SEC-4).
-    #[error("cluster {cluster:?} has insecure-skip-tls-verify and a certificate authority; keep one")]
+    #[error(
+        "cluster {cluster:?} has insecure-skip-tls-verify and a certificate authority; keep one"
+    )]
     InsecureWithAuthority {
         /// The cluster's entry.
         cluster: String,

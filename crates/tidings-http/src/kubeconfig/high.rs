@@ -73,7 +73,7 @@ impl Kubeconfig {
     ///
     /// [`KubeconfigError::Duplicate`] if the file itself has a name twice.
     pub fn merge(&mut self, config: Config, file: &Path) -> Result<(), KubeconfigError> {
-        let directory = file.parent().unwrap_or(Path::new("")).to_owned();
+        let directory = file.parent().unwrap_or_else(|| Path::new("")).to_owned();
         let placed = |name, entry| {
             let directory = directory.clone();
             (name, Placed { entry, directory })
@@ -116,13 +116,13 @@ impl Kubeconfig {
     pub fn resolve(&self, overrides: &Overrides) -> Result<ClientConfig, KubeconfigError> {
         let context = self.context(overrides)?;
         let cluster_name = overrides.cluster.as_ref().unwrap_or(&context.cluster);
-        let cluster = self
-            .clusters
-            .get(cluster_name)
-            .ok_or_else(|| KubeconfigError::MissingCluster {
-                name: cluster_name.clone(),
-                known: names(&self.clusters),
-            })?;
+        let cluster =
+            self.clusters
+                .get(cluster_name)
+                .ok_or_else(|| KubeconfigError::MissingCluster {
+                    name: cluster_name.clone(),
+                    known: names(&self.clusters),
+                })?;
         let mut config = cluster.config(cluster_name)?;
         config.namespace = context.namespace.filter(|namespace| !namespace.is_empty());
         let user_name = overrides.user.as_ref().unwrap_or(&context.user);
@@ -166,17 +166,19 @@ impl Kubeconfig {
 impl Placed<Cluster> {
     fn config(&self, name: &str) -> Result<ClientConfig, KubeconfigError> {
         let cluster = &self.entry;
-        let endpoint = Endpoint::parse(cluster.server.expose()).map_err(|source| {
-            KubeconfigError::Server {
+        let endpoint =
+            Endpoint::parse(cluster.server.expose()).map_err(|source| KubeconfigError::Server {
                 cluster: name.to_owned(),
                 source,
-            }
-        })?;
+            })?;
         let mut config = ClientConfig::new(endpoint);
         config.tls = TlsSettings {
             roots: self.roots(name)?,
             client_certificate: None,
-            server_name: cluster.tls_server_name.clone().filter(|name| !name.is_empty()),
+            server_name: cluster
+                .tls_server_name
+                .clone()
+                .filter(|name| !name.is_empty()),
         };
         let proxy = cluster.proxy_url.as_ref();
         let proxy = proxy.filter(|url| !url.expose().is_empty());
@@ -251,8 +253,14 @@ impl Placed<User> {
                 provider: provider.name.clone(),
             });
         }
-        let token = user.token.clone().filter(|token| !token.expose().is_empty());
-        let token_file = user.token_file.as_ref().filter(|path| !path.as_os_str().is_empty());
+        let token = user
+            .token
+            .clone()
+            .filter(|token| !token.expose().is_empty());
+        let token_file = user
+            .token_file
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty());
         let user_name = user.username.clone().filter(|user| !user.is_empty());
         match (token_file, token, user_name, &user.exec) {
             (Some(_), _, Some(_), _) | (_, Some(_), Some(_), _) => {
@@ -269,7 +277,9 @@ impl Placed<User> {
                 user: user_name,
                 password: user.password.clone().unwrap_or_default(),
             }),
-            (None, None, None, Some(exec)) => self.exec(exec, name, cluster).map(Credentials::Exec),
+            (None, None, None, Some(exec)) => self
+                .exec(exec, name, cluster)
+                .map(|settings| Credentials::Exec(Box::new(settings))),
             (None, None, None, None) => Ok(Credentials::None),
         }
     }

@@ -263,10 +263,10 @@ impl std::fmt::Debug for NamedExtension {
 }
 
 /// The deepest nesting. A kubeconfig without extensions has a depth of 6.
-const DEPTH_MAX: usize = 32;
+pub const DEPTH_MAX: usize = 32;
 
 /// The most nodes, aliases expanded.
-const NODES_MAX: usize = 100_000;
+pub const NODES_MAX: usize = 100_000;
 
 /// Reads a kubeconfig, YAML or JSON.
 ///

@@ -50,9 +50,7 @@ pub fn read(overrides: &Overrides) -> Result<Kubeconfig, KubeconfigError> {
 #[must_use]
 pub fn paths(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
     let listed = kubeconfig.map(std::env::split_paths).into_iter().flatten();
-    let listed: Vec<_> = listed
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
+    let listed: Vec<_> = listed.filter(|path| !path.as_os_str().is_empty()).collect();
     if listed.is_empty() {
         let home = home.filter(|home| !home.as_os_str().is_empty());
         home.map(|home| home.join(".kube/config"))
@@ -101,7 +99,9 @@ fn warn_if_shared(path: &Path) {
     {
         use std::os::unix::fs::PermissionsExt as _;
         const OTHERS: u32 = 0o077;
-        let mode = path.metadata().map(|metadata| metadata.permissions().mode());
+        let mode = path
+            .metadata()
+            .map(|metadata| metadata.permissions().mode());
         if mode.is_ok_and(|mode| mode & OTHERS != 0) {
             tracing::warn!(path = %path.display(), "others than its owner can read the kubeconfig");
         }

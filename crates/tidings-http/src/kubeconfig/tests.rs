@@ -90,7 +90,10 @@ fn single(cluster: &str, user: &str) -> Result<ClientConfig, KubeconfigError> {
 #[test]
 fn sec_3_sec_6_a_context_is_resolved_against_its_file() {
     let config = whole().resolve(&Overrides::default()).unwrap();
-    assert_eq!(config.endpoint.to_string(), "https://one.example:6443/prefix");
+    assert_eq!(
+        config.endpoint.to_string(),
+        "https://one.example:6443/prefix"
+    );
     assert_eq!(config.namespace.as_deref(), Some("team-a"));
     assert_eq!(config.tls.server_name.as_deref(), Some("kubernetes"));
     assert_eq!(
@@ -103,7 +106,10 @@ fn sec_3_sec_6_a_context_is_resolved_against_its_file() {
     assert_eq!(path, Path::new("/etc/kube/run/token"));
     assert_eq!(fallback.as_ref().unwrap().expose(), "CANARY");
     let impersonation = config.impersonation.unwrap();
-    assert_eq!((impersonation.user.as_str(), impersonation.groups.len()), ("jane", 2));
+    assert_eq!(
+        (impersonation.user.as_str(), impersonation.groups.len()),
+        ("jane", 2)
+    );
     assert_eq!(impersonation.uid.as_deref(), Some("7"));
 }
 
@@ -166,18 +172,35 @@ fn sec_4_sec_5_contradictions_are_errors_of_their_own() {
     let url = "server: 'https://me:CANARY@h'".to_owned();
     assert!(matches!(error(url, "{}"), E::Server { .. }));
     let with = |user: &str| error(server.to_owned(), user);
-    assert!(matches!(with("{token: a, username: b}"), E::Ambiguous { .. }));
+    assert!(matches!(
+        with("{token: a, username: b}"),
+        E::Ambiguous { .. }
+    ));
     assert!(matches!(with("{client-key: k}"), E::HalfCertificate { .. }));
-    assert!(matches!(with("{client-key-data: '*', client-certificate: c}"), E::Base64 { .. }));
-    assert!(matches!(with("{auth-provider: {name: gcp}}"), E::AuthProvider { .. }));
-    assert!(matches!(with("{as-uid: '1'}"), E::ImpersonationWithoutUser { .. }));
+    assert!(matches!(
+        with("{client-key-data: '*', client-certificate: c}"),
+        E::Base64 { .. }
+    ));
+    assert!(matches!(
+        with("{auth-provider: {name: gcp}}"),
+        E::AuthProvider { .. }
+    ));
+    assert!(matches!(
+        with("{as-uid: '1'}"),
+        E::ImpersonationWithoutUser { .. }
+    ));
     let exec = |version: &str| {
-        with(&format!("{{exec: {{apiVersion: client.authentication.k8s.io/{version}}}}}"))
+        with(&format!(
+            "{{exec: {{apiVersion: client.authentication.k8s.io/{version}}}}}"
+        ))
     };
     assert!(matches!(exec("v1alpha1"), E::ExecVersion { .. }));
     assert!(matches!(exec("v1"), E::ExecCommand { .. }));
     assert_eq!(
-        single(&format!("{{{server}, {insecure}}}"), "{}").unwrap().tls.roots,
+        single(&format!("{{{server}, {insecure}}}"), "{}")
+            .unwrap()
+            .tls
+            .roots,
         Roots::Anyone
     );
 }
@@ -206,10 +229,14 @@ fn unknown_and_null_and_bare_values_are_taken_as_kubectl_takes_them() {
     let text = "clusters: null\nusers:\n- name: a\n  user: {token: 12345, new-field: [1, {}], username: null}\n";
     let config = parse(text.as_bytes()).unwrap();
     assert!(config.clusters.is_empty());
-    assert_eq!(config.users[0].user.token.as_ref().unwrap().expose(), "12345");
+    assert_eq!(
+        config.users[0].user.token.as_ref().unwrap().expose(),
+        "12345"
+    );
     assert_eq!(parse(b"").unwrap(), low::Config::default());
     assert_eq!(parse(b"# nothing\n").unwrap(), low::Config::default());
-    let json = br#"{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k"}}]}"#;
+    let json =
+        br#"{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k"}}]}"#;
     assert_eq!(parse(json).unwrap().current_context, "c");
     let twice = parse(b"current-context: a\ncurrent-context: b\n").unwrap();
     assert_eq!(twice.current_context, "b");
@@ -223,14 +250,23 @@ fn sec_9_aliases_depth_and_length_are_bounded() {
         laughs += &format!("a{level}: &a{level} [{aliases}]\n");
     }
     laughs += "clusters: *a9\n";
-    assert_eq!(parse(laughs.as_bytes()).unwrap_err().kind, ParseErrorKind::Budget);
+    assert_eq!(
+        parse(laughs.as_bytes()).unwrap_err().kind,
+        ParseErrorKind::Budget
+    );
     let deep = "[".repeat(1_000) + &"]".repeat(1_000);
     assert!(parse(deep.as_bytes()).is_err());
-    let deep = "a:\n".to_owned() + &(1..1_000).map(|n| " ".repeat(n) + "a:\n").collect::<String>();
+    let deep = "a:\n".to_owned()
+        + &(1..1_000)
+            .map(|n| " ".repeat(n) + "a:\n")
+            .collect::<String>();
     assert!(parse(deep.as_bytes()).is_err());
     let long = vec![b' '; 2 << 20];
     assert_eq!(parse(&long).unwrap_err().kind, ParseErrorKind::Budget);
-    assert_eq!(parse(b"a: \xff").unwrap_err().kind, ParseErrorKind::Encoding);
+    assert_eq!(
+        parse(b"a: \xff").unwrap_err().kind,
+        ParseErrorKind::Encoding
+    );
 }
 
 #[test]
@@ -254,7 +290,10 @@ fn sec_27_an_error_shows_a_place_and_no_value() {
 fn files_are_found_as_kubectl_finds_them() {
     let home = Path::new("/home/me");
     assert_eq!(paths(None, Some(home)), [home.join(".kube/config")]);
-    assert_eq!(paths(Some("".as_ref()), Some(home)), [home.join(".kube/config")]);
+    assert_eq!(
+        paths(Some("".as_ref()), Some(home)),
+        [home.join(".kube/config")]
+    );
     assert_eq!(
         paths(Some("/a::/b".as_ref()), Some(home)),
         [Path::new("/a"), Path::new("/b")]
@@ -262,7 +301,10 @@ fn files_are_found_as_kubectl_finds_them() {
     assert!(paths(None, None).is_empty());
 
     let directory = tempfile::tempdir().unwrap();
-    let (absent, file) = (directory.path().join("absent"), directory.path().join("config"));
+    let (absent, file) = (
+        directory.path().join("absent"),
+        directory.path().join("config"),
+    );
     let error = read_files(std::slice::from_ref(&absent)).unwrap_err();
     assert!(matches!(error, KubeconfigError::NotFound { .. }));
     fs::write(&file, WHOLE).unwrap();
@@ -270,7 +312,10 @@ fn files_are_found_as_kubectl_finds_them() {
     assert_eq!(both.current_context(), "dev");
 
     let error = read_files(&[directory.path().to_owned()]).unwrap_err();
-    assert!(matches!(error, KubeconfigError::File(crate::FileError::NotRegular { .. })));
+    assert!(matches!(
+        error,
+        KubeconfigError::File(crate::FileError::NotRegular { .. })
+    ));
     fs::write(&file, "users: 7").unwrap();
     let error = read_files(&[file]).unwrap_err();
     assert!(error.to_string().ends_with("config is no kubeconfig"));

@@ -149,6 +149,9 @@ impl TlsError {
                 | AlertDescription::CertificateExpired
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateRevoked
+                | AlertDescription::UnsupportedCertificate
+                // An authority of the same name and another key looks like this.
+                | AlertDescription::DecryptError
                 | AlertDescription::AccessDenied,
             ) => Self::ClientCertificate(error),
             rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoHttp2,

@@ -179,10 +179,13 @@ impl TlsState {
         };
         let own = self.settings.client_certificate.iter();
         let own = own.flat_map(|own| [&own.certificate, &own.key]);
-        roots.into_iter().chain(own).filter_map(|source| match source {
-            Source::File(path) => Some(path),
-            Source::Inline(_) => None,
-        })
+        roots
+            .into_iter()
+            .chain(own)
+            .filter_map(|source| match source {
+                Source::File(path) => Some(path),
+                Source::Inline(_) => None,
+            })
     }
 
     fn build(

@@ -15,7 +15,11 @@ async fn pr_l21_a_body_is_whole_wherever_it_is_split() {
     for at in 1..text.len() {
         let (one, two) = text.as_bytes().split_at(at);
         let pieces = vec![one.to_vec(), two.to_vec()];
-        let server = Server::start([Reply { pieces, end: End::Keep }]).await;
+        let server = Server::start([Reply {
+            pieces,
+            end: End::Keep,
+        }])
+        .await;
         let mut response = open(&server.client(), Purpose::List).await;
         assert_eq!(read(&mut response).await.unwrap(), b"hello, world", "{at}");
         assert_eq!(response.received(), 12);
@@ -35,7 +39,10 @@ async fn the_head_is_read_into_values() {
     .await;
     let client = server.client();
     let response = open(&client, Purpose::Watch).await;
-    assert_eq!((response.status, response.audit_id.as_deref()), (200, Some("a-1")));
+    assert_eq!(
+        (response.status, response.audit_id.as_deref()),
+        (200, Some("a-1"))
+    );
     assert_eq!(response.content_type, "application/json");
     assert_eq!(response.content_encoding, "");
     let answer = client.send(&pods()).await.unwrap();
@@ -49,8 +56,14 @@ async fn the_head_is_read_into_values() {
     assert!(head.starts_with("GET /api/v1/pods HTTP/1.1\r\n"), "{head}");
     let has = |line: &str| head.to_lowercase().contains(&format!("\r\n{line}\r\n"));
     assert!(has(&format!("host: {}", server.address)), "{head}");
-    assert!(has("accept-encoding: identity") && has("accept: application/json"), "{head}");
-    assert!(has(concat!("user-agent: tidings/", env!("CARGO_PKG_VERSION"))), "{head}");
+    assert!(
+        has("accept-encoding: identity") && has("accept: application/json"),
+        "{head}"
+    );
+    assert!(
+        has(concat!("user-agent: tidings/", env!("CARGO_PKG_VERSION"))),
+        "{head}"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +98,10 @@ async fn pr_f23_a_reset_is_no_end() {
     let server = Server::start([reply(&text, End::Reset)]).await;
     let mut response = open(&server.client(), Purpose::Watch).await;
     let error = read(&mut response).await.unwrap_err();
-    assert!(matches!(error, TransportError::Truncated { .. }), "{error:?}");
+    assert!(
+        matches!(error, TransportError::Truncated { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +112,10 @@ async fn pr_f20_a_list_that_stands_still_ends_with_an_error() {
     config.timeouts.list_idle = Duration::from_millis(50);
     let mut response = open(&Client::new(config).unwrap(), Purpose::List).await;
     let error = read(&mut response).await.unwrap_err();
-    assert!(matches!(error, TransportError::Stalled { received: 5, .. }), "{error:?}");
+    assert!(
+        matches!(error, TransportError::Stalled { received: 5, .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -111,7 +130,10 @@ async fn pr_f20_a_head_that_does_not_come_ends_with_an_error() {
         assert!(matches!(error, TransportError::Timeout { .. }), "{error:?}");
     }
     let error = client.send(&pods()).await.unwrap_err();
-    assert!(error.to_string().contains("took longer than 50ms"), "{error}");
+    assert!(
+        error.to_string().contains("took longer than 50ms"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +142,11 @@ async fn sec_14_a_head_is_bounded() {
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(200));
     for text in [&long, &many, "SSH-2.0-OpenSSH_9\r\n\r\n"] {
         let server = Server::start([reply(text, End::Keep)]).await;
-        let error = server.client().open(&pods(), Purpose::List).await.unwrap_err();
+        let error = server
+            .client()
+            .open(&pods(), Purpose::List)
+            .await
+            .unwrap_err();
         assert!(matches!(error, TransportError::Http { .. }), "{error:?}");
     }
 }

@@ -18,7 +18,9 @@ async fn pages_and_probes_share_a_kept_connection_and_a_watch_begins_its_own() {
     client.send(&pods()).await.unwrap();
     assert_eq!(server.connections(), 1);
     assert_eq!(client.metrics().reused, 2);
-    read(&mut open(&client, Purpose::Watch).await).await.unwrap();
+    read(&mut open(&client, Purpose::Watch).await)
+        .await
+        .unwrap();
     assert_eq!(server.connections(), 2);
 }
 
@@ -89,11 +91,20 @@ async fn pr_f27_nobody_listening_and_no_such_name_are_told_apart() {
         error
     };
     let refused = error(format!("http://{address}")).await;
-    assert!(matches!(refused, TransportError::Connect { .. }), "{refused:?}");
-    assert_eq!(refused.to_string(), format!("cannot connect to http://{address}"));
+    assert!(
+        matches!(refused, TransportError::Connect { .. }),
+        "{refused:?}"
+    );
+    assert_eq!(
+        refused.to_string(),
+        format!("cannot connect to http://{address}")
+    );
     let unknown = error("http://no-such-host.invalid".to_owned()).await;
     assert!(
-        matches!(unknown, TransportError::Resolve { .. } | TransportError::Timeout { .. }),
+        matches!(
+            unknown,
+            TransportError::Resolve { .. } | TransportError::Timeout { .. }
+        ),
         "{unknown:?}"
     );
 }
@@ -119,7 +130,10 @@ async fn sec_5_a_proxy_opens_a_tunnel_with_its_own_credentials() {
     let tunnel = tokio::spawn(async move {
         let (mut client, _) = proxy.accept().await.unwrap();
         let head = read_head(&mut client).await.unwrap();
-        client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"HTTP/1.1 200 Connected\r\n\r\n")
+            .await
+            .unwrap();
         let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
         head
@@ -127,8 +141,14 @@ async fn sec_5_a_proxy_opens_a_tunnel_with_its_own_credentials() {
     assert_eq!(client.send(&pods()).await.unwrap().body, "through");
     drop(client);
     let head = tunnel.await.unwrap();
-    assert!(head.starts_with(&format!("CONNECT {target} HTTP/1.1\r\n")), "{head}");
-    assert!(head.contains("Proxy-Authorization: Basic bWU6cEBzcw==\r\n"), "{head}");
+    assert!(
+        head.starts_with(&format!("CONNECT {target} HTTP/1.1\r\n")),
+        "{head}"
+    );
+    assert!(
+        head.contains("Proxy-Authorization: Basic bWU6cEBzcw==\r\n"),
+        "{head}"
+    );
 }
 
 #[tokio::test]
@@ -136,7 +156,11 @@ async fn sec_5_a_proxy_that_refuses_is_named() {
     let proxy = Server::start([reply("HTTP/1.1 407 No\r\n\r\n", End::Keep)]).await;
     let mut config = tidings_http::ClientConfig::from_server("http://10.0.0.1").unwrap();
     config.proxy = Some(Proxy::parse(&format!("http://{}", proxy.address)).unwrap());
-    let error = Client::new(config).unwrap().send(&pods()).await.unwrap_err();
+    let error = Client::new(config)
+        .unwrap()
+        .send(&pods())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Proxy { .. }), "{error:?}");
 }
 
@@ -146,7 +170,29 @@ async fn a_request_that_cannot_be_sent_is_the_callers_fault() {
     for path in ["api", "", "/a b", "http://elsewhere/"] {
         let request = Request::get(path.to_owned());
         let error = server.client().send(&request).await.unwrap_err();
-        assert!(matches!(error, TransportError::Request { .. }), "{path}: {error:?}");
+        assert!(
+            matches!(error, TransportError::Request { .. }),
+            "{path}: {error:?}"
+        );
     }
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_and_answers_go_from_thread_to_thread() {
+    let server = Server::start((0..8).map(|_| ok("hello"))).await;
+    let client = server.client();
+    let mut tasks = Vec::new();
+    for purpose in [Purpose::List, Purpose::Watch].repeat(4) {
+        let client = client.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut response = open(&client, purpose).await;
+            tokio::spawn(async move { read(&mut response).await.unwrap() })
+                .await
+                .unwrap()
+        }));
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), b"hello");
+    }
 }

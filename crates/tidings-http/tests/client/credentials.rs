@@ -38,7 +38,10 @@ async fn pr_f60_a_refused_token_is_read_again_once() {
     client.refresh_credentials(refused.credential);
     client.send(&pods()).await.unwrap();
     let heads = server.heads();
-    let sent: Vec<_> = heads.iter().map(|head| authorization(head).unwrap()).collect();
+    let sent: Vec<_> = heads
+        .iter()
+        .map(|head| authorization(head).unwrap())
+        .collect();
     assert_eq!(sent, ["Bearer old", "Bearer new", "Bearer new"]);
     assert_eq!(client.metrics().credential_refreshes, 2);
 }
@@ -57,14 +60,17 @@ async fn cg_1_6_a_plugin_runs_once_and_again_after_a_refusal() {
     settings.env = vec![("COUNT".to_owned(), count.into())];
     let server = Server::start([ok(""), reply(REFUSED, End::Keep), ok("")]).await;
     let mut config = server.config();
-    config.credentials = Credentials::Exec(settings);
+    config.credentials = Credentials::Exec(Box::new(settings));
     let client = Client::new(config).unwrap();
     client.send(&pods()).await.unwrap();
     let refused = client.send(&pods()).await.unwrap();
     client.refresh_credentials(refused.credential);
     client.send(&pods()).await.unwrap();
     let heads = server.heads();
-    let sent: Vec<_> = heads.iter().map(|head| authorization(head).unwrap()).collect();
+    let sent: Vec<_> = heads
+        .iter()
+        .map(|head| authorization(head).unwrap())
+        .collect();
     assert_eq!(sent, ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
 }
 
@@ -76,7 +82,11 @@ async fn without_a_credential_nothing_is_sent() {
         path: "/nowhere/token".into(),
         fallback: None,
     };
-    let error = Client::new(config).unwrap().send(&pods()).await.unwrap_err();
+    let error = Client::new(config)
+        .unwrap()
+        .send(&pods())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Credentials(_)), "{error:?}");
     assert_eq!(server.connections(), 0);
     server.client().send(&pods()).await.unwrap();

@@ -59,7 +59,10 @@ pub(crate) fn reply(text: &str, end: End) -> Reply {
 /// A whole answer with a length.
 pub(crate) fn ok(body: &str) -> Reply {
     let len = body.len();
-    reply(&format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n{body}"), End::Keep)
+    reply(
+        &format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n{body}"),
+        End::Keep,
+    )
 }
 
 impl Server {
@@ -112,10 +115,6 @@ impl Server {
     /// The heads of the requests that have come.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
-    }
-
-    pub(crate) fn push(&self, reply: Reply) {
-        self.script.lock().unwrap().push_back(reply);
     }
 
     pub(crate) fn config(&self) -> ClientConfig {
@@ -179,7 +178,8 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<S
     let text = String::from_utf8(head).unwrap();
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse().unwrap())
     });
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;

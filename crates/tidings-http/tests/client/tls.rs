@@ -129,7 +129,13 @@ async fn sec_7_pr_f61_an_authority_that_changes_on_disk_is_read_again() {
     later().await;
     let error = client.send(&pods()).await.unwrap_err();
     assert!(
-        matches!(&error, TransportError::Tls { source: TlsError::UnknownIssuer(_), .. }),
+        matches!(
+            &error,
+            TransportError::Tls {
+                source: TlsError::UnknownIssuer(_),
+                ..
+            }
+        ),
         "{error:?}"
     );
     fs::write(&path, old.pem() + &new.pem()).unwrap();
@@ -161,7 +167,10 @@ async fn sec_7_bundles_and_keys_of_no_use_are_errors_from_the_start() {
             key: inline(&two.key),
         });
     });
-    assert!(matches!(swapped, TlsConfigError::Rejected { .. }), "{swapped:?}");
+    assert!(
+        matches!(swapped, TlsConfigError::Rejected { .. }),
+        "{swapped:?}"
+    );
 }
 
 #[tokio::test]
@@ -170,12 +179,14 @@ async fn pr_f23_a_connection_closed_without_a_farewell_is_no_end() {
     // Without a length and without chunks the end of the connection is the end of the body: TLS
     // tells an end from a cut.
     let text = "HTTP/1.1 200 OK\r\n\r\nhello";
-    let server =
-        Server::start_tls([reply(text, End::Close)], authority.server("127.0.0.1")).await;
+    let server = Server::start_tls([reply(text, End::Close)], authority.server("127.0.0.1")).await;
     let client = Client::new(config(&server, &authority)).unwrap();
     let mut response = client.open(&pods(), Purpose::Watch).await.unwrap();
     let error = read(&mut response).await.unwrap_err();
-    assert!(matches!(error, TransportError::Truncated { .. }), "{error:?}");
+    assert!(
+        matches!(error, TransportError::Truncated { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -196,6 +207,9 @@ async fn a_handshake_that_stands_still_or_meets_no_tls_ends() {
     });
     config.timeouts.tls_handshake = Duration::from_secs(10);
     let error = tls_error(config).await;
-    assert!(matches!(error, TlsError::Handshake(_) | TlsError::Io(_)), "{error:?}");
+    assert!(
+        matches!(error, TlsError::Handshake(_) | TlsError::Io(_)),
+        "{error:?}"
+    );
     server.abort();
 }

@@ -1,5 +1,7 @@
 //! Plugins as small shell scripts, passed as an argument: no file is needed.
 
+use tokio::time::Instant;
+
 use super::*;
 
 const GOOD: &str = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",
@@ -13,7 +15,9 @@ fn script(text: &str) -> ExecSettings {
 }
 
 async fn error(settings: &ExecSettings) -> ExecError {
-    let error = run(settings).await.unwrap_err();
+    let Err(error) = run(settings).await else {
+        panic!("{settings:?} gave a credential");
+    };
     let shown = format!("{error} {error:?} {settings:?}");
     assert!(!shown.contains("CANARY"), "{shown}");
     match error {
@@ -30,7 +34,10 @@ async fn sec_2_a_plugin_is_told_the_version_and_gives_a_token() {
     assert_eq!(answer.token.unwrap().expose(), "CANARY");
     assert!(answer.certificate.is_none());
     let expires = answer.expires.unwrap();
-    let seconds = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let seconds = expires
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     assert_eq!(seconds, 1_893_553_445);
     let info: serde_json::Value = serde_json::from_str(&info(&settings)).unwrap();
     assert_eq!(info["apiVersion"], "client.authentication.k8s.io/v1");
@@ -46,9 +53,34 @@ async fn sec_2_a_plugin_that_hangs_is_killed() {
 }
 
 #[tokio::test]
+async fn sec_2_what_a_plugin_has_started_is_killed_with_it() {
+    // The background process holds the pipe open: were it spared, reading would go on.
+    let directory = tempfile::tempdir().unwrap();
+    let pid = directory.path().join("pid");
+    let text = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+    let mut settings = script(&text);
+    settings.timeout = Duration::from_millis(300);
+    assert!(matches!(error(&settings).await, ExecError::Timeout { .. }));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    let is_running = || {
+        let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while is_running() {
+        assert!(Instant::now() < end, "the background process goes on");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn sec_2_a_plugin_that_prints_without_end_is_killed() {
     let settings = script("while :; do echo CANARY; done");
-    assert!(matches!(error(&settings).await, ExecError::OutputTooLong { .. }));
+    assert!(matches!(
+        error(&settings).await,
+        ExecError::OutputTooLong { .. }
+    ));
 }
 
 #[tokio::test]
@@ -61,15 +93,26 @@ async fn pr_f62_garbage_is_an_error_that_shows_nothing_of_it() {
         r#"{"kind":["CANARY"],"apiVersion":""}"#,
     ] {
         let error = error(&malformed(text)).await;
-        assert!(matches!(error, ExecError::Malformed { .. }), "{text}: {error}");
+        assert!(
+            matches!(error, ExecError::Malformed { .. }),
+            "{text}: {error}"
+        );
     }
     let status = |status: &str| {
         malformed(&format!(
             r#"{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{status}}}"#
         ))
     };
-    for nothing in ["null", "{}", r#"{"token":""}"#, r#"{"clientKeyData":"CANARY"}"#] {
-        assert!(matches!(error(&status(nothing)).await, ExecError::NoCredential), "{nothing}");
+    for nothing in [
+        "null",
+        "{}",
+        r#"{"token":""}"#,
+        r#"{"clientKeyData":"CANARY"}"#,
+    ] {
+        assert!(
+            matches!(error(&status(nothing)).await, ExecError::NoCredential),
+            "{nothing}"
+        );
     }
     let date = status(r#"{"token":"CANARY","expirationTimestamp":"tomorrow"}"#);
     assert!(matches!(error(&date).await, ExecError::Malformed { .. }));
@@ -84,7 +127,10 @@ async fn sec_2_the_version_has_to_match() {
 
 #[tokio::test]
 async fn pr_f62_failures_say_what_failed() {
-    assert!(matches!(error(&script("exit 3")).await, ExecError::Failed { .. }));
+    assert!(matches!(
+        error(&script("exit 3")).await,
+        ExecError::Failed { .. }
+    ));
     let mut absent = ExecSettings::new(ExecVersion::V1, "/nowhere/plugin");
     absent.install_hint = "see the\nbook".to_owned();
     let shown = error(&absent).await.to_string();

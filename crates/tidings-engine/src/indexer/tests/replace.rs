@@ -1,0 +1,180 @@
+//! Relists: mark, sweep, abort; and what becomes of the states that they leave behind.
+
+use super::*;
+
+fn filled(count: u64) -> Indexer<String> {
+    let mut indexer = store();
+    for number in 0..count {
+        let entry = entry(
+            &indexer,
+            &format!("o{number}"),
+            number + 1,
+            &format!("n{}", number % 7),
+        );
+        indexer.upsert(entry);
+    }
+    indexer.publish(rv(count + 1), 0);
+    indexer
+}
+
+fn item(indexer: &mut Indexer<String>, key: &str, version: u64, payload: &str) -> Seen<String> {
+    let entry = entry(indexer, key, version, payload);
+    indexer.replace_item(entry)
+}
+
+#[test]
+fn inv_s5_readers_see_the_old_store_until_the_list_is_complete() {
+    let mut indexer = filled(3);
+    let before = list(&indexer.snapshot());
+    indexer.replace_begin(false);
+    assert!(matches!(item(&mut indexer, "o0", 1, "n0"), Seen::Unchanged));
+    assert!(matches!(
+        item(&mut indexer, "o1", 9, "n5"),
+        Seen::Changed { old: Some(_) }
+    ));
+    assert!(matches!(
+        item(&mut indexer, "new", 8, "n5"),
+        Seen::Changed { old: None }
+    ));
+    assert!(
+        !indexer.publish(rv(20), 0),
+        "nothing is published in the middle of a list"
+    );
+    assert_eq!(list(&indexer.snapshot()), before);
+    let gone = indexer.replace_end(Sweep::All);
+    assert_eq!(gone.iter().map(line).collect::<Vec<_>>(), ["o2@3=n2"]);
+    assert_eq!(list(&indexer.snapshot()), before);
+    indexer.check_invariants();
+    assert!(indexer.publish(rv(20), 0));
+    assert_eq!(list(&indexer.snapshot()), "new@8=n5 o0@1=n0 o1@9=n5");
+    assert_eq!(under(&indexer.snapshot(), "n5"), "new@8=n5 o1@9=n5");
+}
+
+#[test]
+fn an_unchanged_list_changes_nothing_but_the_version() {
+    let mut indexer = filled(500);
+    let before = indexer.snapshot();
+    indexer.replace_begin(false);
+    for number in 0..500 {
+        let seen = item(
+            &mut indexer,
+            &format!("o{number}"),
+            number + 1,
+            "a payload not looked at",
+        );
+        assert!(matches!(seen, Seen::Unchanged));
+    }
+    assert!(indexer.replace_end(Sweep::All).is_empty());
+    assert!(
+        !indexer.publish(rv(501), 0),
+        "the same version: nothing to publish"
+    );
+    assert_eq!(indexer.reader().generation(), before.generation());
+    assert!(indexer.publish(rv(502), 0));
+    let after = indexer.snapshot();
+    assert!(before.diff_to(&after).next_slice(1).is_empty());
+    assert_eq!(indexer.retained().entries, 0);
+}
+
+#[test]
+fn inv_s4_force_diff_suppresses_nothing() {
+    let mut indexer = filled(2);
+    indexer.replace_begin(true);
+    assert!(matches!(
+        item(&mut indexer, "o0", 1, "restored"),
+        Seen::Changed { old: Some(_) }
+    ));
+    assert_eq!(indexer.replace_end(Sweep::All).len(), 1);
+    assert!(indexer.publish(rv(1), 1));
+    assert_eq!(list(&indexer.snapshot()), "o0@1=restored");
+}
+
+#[test]
+fn inv_s11_a_kept_key_and_an_unprovable_absence_remove_nothing() {
+    let mut indexer = filled(3);
+    indexer.replace_begin(false);
+    assert!(indexer.replace_keep("default/o1"));
+    assert!(!indexer.replace_keep("default/never-seen"));
+    let gone = indexer.replace_end(Sweep::All);
+    assert_eq!((gone.len(), indexer.len()), (2, 1));
+    indexer.replace_begin(false);
+    assert!(indexer.replace_end(Sweep::Nothing).is_empty());
+    assert_eq!(indexer.len(), 1);
+    indexer.check_invariants();
+}
+
+#[test]
+fn an_aborted_list_leaves_everything_as_it_was() {
+    let mut indexer = filled(50);
+    let (before, bytes) = (list(&indexer.snapshot()), indexer.entry_bytes());
+    indexer.replace_begin(false);
+    for number in 0..40 {
+        item(&mut indexer, &format!("o{number}"), 1000 + number, "n1,n2");
+    }
+    indexer.remove("default/o45");
+    indexer.add_index("late", by_parts()).unwrap();
+    indexer.replace_abort();
+    indexer.check_invariants();
+    assert_eq!((indexer.len(), indexer.entry_bytes()), (50, bytes));
+    assert!(indexer.publish(None, 0), "the index stays");
+    assert_eq!(list(&indexer.snapshot()), before);
+    assert_eq!(indexer.reader().by_index("late", "n1").unwrap().len(), 8);
+    assert!(!indexer.is_replacing());
+    indexer.replace_abort();
+}
+
+#[test]
+fn a_second_begin_aborts_the_first() {
+    let mut indexer = filled(3);
+    indexer.replace_begin(false);
+    item(&mut indexer, "o0", 77, "");
+    indexer.replace_begin(false);
+    item(&mut indexer, "o0", 1, "");
+    assert_eq!(indexer.replace_end(Sweep::All).len(), 2);
+    indexer.publish(None, 0);
+    assert_eq!(list(&indexer.snapshot()), "o0@1=n0");
+}
+
+#[test]
+fn marks_follow_an_object_that_a_list_has_twice_or_an_event_changes() {
+    let mut indexer = filled(3);
+    indexer.replace_begin(false);
+    item(&mut indexer, "o0", 1, "n0");
+    item(&mut indexer, "o0", 2, "n0");
+    item(&mut indexer, "o0", 2, "n0");
+    put(&mut indexer, "o1@9=n9");
+    item(&mut indexer, "o2", 3, "n2");
+    indexer.remove("default/o2");
+    assert!(indexer.replace_end(Sweep::All).is_empty());
+    indexer.publish(None, 0);
+    assert_eq!(list(&indexer.snapshot()), "o0@2=n0 o1@9=n9");
+}
+
+#[test]
+fn the_last_snapshot_to_go_frees_nothing_itself() {
+    let mut indexer = filled(2_000);
+    let snapshot = indexer.snapshot();
+    let objects: Vec<_> = snapshot.iter().map(|entry| entry.object.clone()).collect();
+    let addresses: std::collections::HashSet<_> =
+        objects.iter().map(tidings_api::Object::address).collect();
+    drop(objects);
+    indexer.replace_begin(false);
+    assert_eq!(indexer.replace_end(Sweep::All).len(), 2_000);
+    indexer.publish(None, 0);
+    assert_eq!(indexer.reclaim(1_000_000), 0, "a snapshot still has them");
+    assert_eq!(indexer.retained().entries, 2_000);
+    let kept = indexer.retained();
+    drop(snapshot);
+    assert_eq!(
+        indexer.retained(),
+        kept,
+        "the reader's drop has freed nothing"
+    );
+    let mut slices = 0;
+    while indexer.retained().entries > 0 {
+        let freed = indexer.reclaim(100);
+        assert!((1..=116).contains(&freed), "{freed} in a slice of 100");
+        slices += 1;
+    }
+    assert!(slices > 20 && addresses.len() == 2_000);
+}

@@ -1,0 +1,171 @@
+//! A page: up to eight items, found by a byte of their hash.
+//!
+//! Does not allocate and does not grow: a full page says so.
+//!
+//! ```text
+//!  tags   a3 17 5c e0 17 .. .. ..      compared all at once, as one word
+//!  items  A  B  C  D  E  .  .  .       then only those whose tag matches
+//! ```
+//!
+//! N3  The first `len` items are there, the others are not; `tags` are their hashes' last bytes.
+//!     Branching takes the first bits, tags the last, so the two say different things.
+
+use super::{Keyed, is_key};
+
+/// Items of a page. Wider pages are read no faster, and each copy counts up every object in them.
+pub(super) const PAGE_LEN: usize = 8;
+
+pub(super) struct Page<E> {
+    tags: [u8; PAGE_LEN],
+    len: u8,
+    items: [Option<E>; PAGE_LEN],
+}
+
+/// What became of an item that was put into a page.
+pub(super) enum Inserted<E> {
+    New,
+    Replaced(E),
+    /// There is no room; the item comes back.
+    Full(E),
+}
+
+// === impl Page ===
+
+impl<E> Page<E> {
+    pub(super) const fn new() -> Self {
+        Self {
+            tags: [0; PAGE_LEN],
+            len: 0,
+            items: [const { None }; PAGE_LEN],
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    pub(super) fn items(&self) -> &[Option<E>] {
+        &self.items[..self.len()]
+    }
+
+    /// Takes the last item out.
+    pub(super) fn pop(&mut self) -> Option<E> {
+        let last = self.len().checked_sub(1)?;
+        self.len -= 1;
+        self.items[last].take()
+    }
+}
+
+impl<E: Clone> Page<E> {
+    /// Makes a new page hold the same items as another.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.tags = other.tags;
+        self.len = other.len;
+        for (to, from) in self.items.iter_mut().zip(other.items()) {
+            to.clone_from(from);
+        }
+    }
+}
+
+impl<E: Keyed> Page<E> {
+    pub(super) fn check(&self) {
+        for (at, item) in self.items.iter().enumerate() {
+            assert_eq!(item.is_some(), at < self.len(), "N3: a gap");
+            let is_tagged = item
+                .as_ref()
+                .is_none_or(|item| tag(item.hash()) == self.tags[at]);
+            assert!(is_tagged, "N3: a wrong tag");
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&E> {
+        let mut candidates = candidates(self.tags, tag(hash));
+        while candidates != 0 {
+            let at = candidates.trailing_zeros() as usize / 8;
+            if let Some(item) = &self.items[at]
+                && is_key(item, hash, key)
+            {
+                return Some(item);
+            }
+            candidates &= candidates - 1;
+        }
+        None
+    }
+
+    fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let is_it = |item: &Option<E>| item.as_ref().is_some_and(|item| is_key(item, hash, key));
+        let mut candidates = candidates(self.tags, tag(hash));
+        while candidates != 0 {
+            let at = candidates.trailing_zeros() as usize / 8;
+            if is_it(&self.items[at]) {
+                return Some(at);
+            }
+            candidates &= candidates - 1;
+        }
+        None
+    }
+
+    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
+        let at = self.position(hash, key)?;
+        self.items[at].as_mut()
+    }
+
+    pub(super) fn insert(&mut self, item: E) -> Inserted<E> {
+        if let Some(old) = self.get_mut(item.hash(), item.key()) {
+            return Inserted::Replaced(std::mem::replace(old, item));
+        }
+        if self.len() == PAGE_LEN {
+            return Inserted::Full(item);
+        }
+        self.push(item);
+        Inserted::New
+    }
+
+    pub(super) fn push(&mut self, item: E) {
+        let at = self.len();
+        self.tags[at] = tag(item.hash());
+        self.items[at] = Some(item);
+        self.len += 1;
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<E> {
+        let at = self.position(hash, key)?;
+        self.take(at)
+    }
+
+    /// Takes item `at` out; the last one fills the gap.
+    fn take(&mut self, at: usize) -> Option<E> {
+        let last = self.len() - 1;
+        self.items.swap(at, last);
+        self.tags.swap(at, last);
+        self.pop()
+    }
+
+    /// Moves the items that are `chosen` to another page, which has room for them.
+    pub(super) fn move_to(&mut self, other: &mut Self, chosen: impl Fn(&E) -> bool) {
+        let mut at = 0;
+        while let Some(item) = self.items.get(at).and_then(Option::as_ref) {
+            if chosen(item) {
+                if let Some(item) = self.take(at) {
+                    other.push(item);
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+}
+
+const fn tag(hash: u64) -> u8 {
+    hash.to_le_bytes()[0]
+}
+
+/// Marks the bytes of `tags` that equal `tag`, each by its highest bit. A byte after an equal one
+/// may be marked though it differs, so that each is to be verified.
+#[inline]
+const fn candidates(tags: [u8; PAGE_LEN], tag: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; PAGE_LEN]);
+    let differing = u64::from_le_bytes(tags) ^ (ONES * (tag as u64));
+    differing.wrapping_sub(ONES) & !differing & (ONES << 7)
+}

@@ -1,0 +1,187 @@
+//! The stream in flight: from a request under way to slices of its body.
+//!
+//! In: an opening. Out: accepted or refused, then slices of at most `SLICE_BYTES`, then an end.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tidings_api::{
+    frame::FrameDecoder,
+    gzip::GzipDecoder,
+    limits::Limits,
+    page::PageDecoder,
+    ResourceVersion,
+    status::Status,
+};
+use tidings_engine::reflector::FailureKind;
+
+use super::Probed;
+use crate::transport::{Body, Opening, Purpose, Response, TransportFailure};
+
+pub(super) type ProbeFuture = Pin<Box<dyn Future<Output = Probed> + Send>>;
+
+/// What the driver has in flight.
+pub(super) enum Link {
+    Closed,
+    Opening { opening: Opening, purpose: Purpose },
+    /// A refusal: its body is read as far as a Status may go.
+    Refused { response: Response, text: Vec<u8> },
+    Open(Box<Stream>),
+}
+
+/// A body and how far it has been read.
+pub(super) struct Stream {
+    body: Box<dyn Body>,
+    pending: Bytes,
+    pub(super) gzip: Option<GzipDecoder>,
+    pub(super) decoder: Decoder,
+}
+
+pub(super) enum Decoder {
+    Frames(FrameDecoder),
+    Page(PageDecoder),
+}
+
+/// What happened on the link.
+pub(super) enum LinkEvent {
+    Accepted,
+    Refused { code: u16, status: Box<Status>, retry_after: Option<Duration> },
+    Slice(Bytes),
+    Ended,
+    Failed(FailureKind, String),
+}
+
+impl Link {
+    pub(super) const fn opening(opening: Opening, purpose: Purpose) -> Self {
+        Self::Opening { opening, purpose }
+    }
+
+    /// Whether there is something to read without waiting for the socket.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self, Self::Open(stream) if !stream.pending.is_empty())
+    }
+
+    /// The next event. Cancel safe: everything that was read is in `self`.
+    pub(super) async fn next(&mut self) -> LinkEvent {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent> {
+        loop {
+            match self {
+                Self::Closed => return Poll::Pending,
+                Self::Opening { opening, purpose } => {
+                    let Poll::Ready(opened) = opening.as_mut().poll(context) else {
+                        return Poll::Pending;
+                    };
+                    let purpose = *purpose;
+                    match opened {
+                        Err(failure) => return Poll::Ready(self.fail(failure)),
+                        Ok(response) if response.status == 200 => {
+                            return Poll::Ready(self.accept(response, purpose));
+                        }
+                        Ok(response) => *self = Self::Refused { response, text: Vec::new() },
+                    }
+                }
+                Self::Refused { response, text } => {
+                    let chunk = std::task::ready!(response.body.poll_chunk(context));
+                    if let Some(Ok(chunk)) = chunk
+                        && text.len() < REFUSAL_BYTES_MAX
+                    {
+                        let room = REFUSAL_BYTES_MAX - text.len();
+                        text.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                        continue;
+                    }
+                    let code = response.status;
+                    let status = Box::new(Status::parse(code, text));
+                    let retry_after = response.retry_after;
+                    return Poll::Ready(LinkEvent::Refused { code, status, retry_after });
+                }
+                Self::Open(stream) => return stream.poll_slice(context),
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: TransportFailure) -> LinkEvent {
+        *self = Self::Closed;
+        LinkEvent::Failed(FailureKind::Transport, failure.0)
+    }
+
+    fn accept(&mut self, response: Response, purpose: Purpose) -> LinkEvent {
+        let limits = Limits::default();
+        *self = Self::Closed;
+        // pr-F32: a proxy's page may come with a 200.
+        let media = response.content_type.split(';').next().unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") {
+            let shown: String = media.chars().filter(|c| !c.is_control()).take(80).collect();
+            let message = format!("the answer is {shown:?} and not application/json");
+            return LinkEvent::Failed(FailureKind::Undecodable, message);
+        }
+        let gzip = match response.content_encoding.as_str() {
+            "" | "identity" => None,
+            "gzip" => Some(GzipDecoder::new(None)),
+            _ => {
+                let message = "the answer has an encoding that was not asked for".to_owned();
+                return LinkEvent::Failed(FailureKind::Undecodable, message);
+            }
+        };
+        let decoder = match purpose {
+            Purpose::List | Purpose::Probe => Decoder::Page(PageDecoder::new(&limits)),
+            Purpose::Watch => Decoder::Frames(FrameDecoder::new(&limits)),
+        };
+        *self = Self::Open(Box::new(Stream {
+            body: response.body,
+            pending: Bytes::new(),
+            gzip,
+            decoder,
+        }));
+        LinkEvent::Accepted
+    }
+}
+
+impl Stream {
+    fn poll_slice(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent> {
+        if self.pending.is_empty() {
+            match std::task::ready!(self.body.poll_chunk(context)) {
+                None => return Poll::Ready(LinkEvent::Ended),
+                Some(Err(failure)) => {
+                    return Poll::Ready(LinkEvent::Failed(FailureKind::Transport, failure.0));
+                }
+                Some(Ok(chunk)) => self.pending = chunk,
+            }
+        }
+        // Compressed bytes may become many times as many: smaller steps keep the bounds.
+        let step = if self.gzip.is_some() { GZIP_SLICE_BYTES } else { SLICE_BYTES };
+        let slice = self.pending.split_to(self.pending.len().min(step));
+        Poll::Ready(LinkEvent::Slice(slice))
+    }
+}
+
+/// The probe's answer, when there is a probe.
+pub(super) async fn probed(probe: &mut Option<ProbeFuture>) -> Probed {
+    match probe {
+        Some(probe) => probe.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends a consistent list of one item and reads its version (pr-E11c).
+pub(super) async fn probe(opening: Opening, limits: Limits) -> Probed {
+    let mut response = opening.await.ok().filter(|response| response.status == 200)?;
+    let mut page = PageDecoder::new(&limits);
+    while let Some(chunk) = poll_fn(|context| response.body.poll_chunk(context)).await {
+        page.feed(&chunk.ok()?, &mut |_| {}).ok()?;
+    }
+    ResourceVersion::parse(&page.finish().ok()?.resource_version).ok()
+}
+
+/// Bytes that are decoded and applied before the socket is looked at again.
+const SLICE_BYTES: usize = 64 << 10;
+const GZIP_SLICE_BYTES: usize = 4 << 10;
+/// Most bytes of a refusal's body that are read.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;

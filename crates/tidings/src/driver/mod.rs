@@ -1,0 +1,312 @@
+//! The one place where sockets, clock and machine meet.
+//!
+//! Does not decide anything: it opens what the pipeline asks for, feeds it what comes, and calls it
+//! when it asked to be called. From the socket's bytes to the handler's call a live event crosses
+//! no task boundary.
+//!
+//! D1  Nothing is read while the pipeline does not want input: the back-pressure reaches the server.
+//! D2  A poll works for at most about `POLL_BUDGET`, then lets other tasks of the thread run.
+//! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
+
+mod ingest;
+mod link;
+
+use std::{sync::Arc, time::Duration};
+
+use tidings_api::{
+    Instant, ResourceVersion,
+    limits::Limits,
+    options::{ListOptions, ListVersion, Scope},
+    request::Request,
+};
+use tidings_engine::{
+    fanout::{Handler, HandlerId, HandlerOptions, Removal},
+    indexer::IndexFn,
+    pipeline::Pipeline,
+    reflector::{Call, Failure, FailureKind, Input, Output},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::{
+    ingest::Ingest,
+    link::{Link, LinkEvent, ProbeFuture},
+};
+use crate::{
+    error::BuildError,
+    payload::Payload,
+    state::{Progress, State},
+    subscription::Subscribers,
+    transport::{Purpose, Transport},
+};
+
+/// What a handle asks of a running informer.
+pub(crate) enum Command<P> {
+    AddHandler(Box<dyn Handler<P>>, HandlerOptions, oneshot::Sender<HandlerId>),
+    AddIndex(String, IndexFn<P>, oneshot::Sender<Result<(), BuildError>>),
+    RemoveHandler(HandlerId, Removal, oneshot::Sender<bool>),
+    Resync,
+}
+
+/// What the driver is built from.
+pub(crate) struct Parts<P> {
+    pub(crate) scope: Scope,
+    pub(crate) limits: Limits,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) pipeline: Pipeline<P>,
+    pub(crate) commands: mpsc::Receiver<Command<P>>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) subscribers: Arc<Subscribers<P>>,
+}
+
+/// A running informer.
+pub(crate) struct Driver<P: Payload> {
+    parts: Parts<P>,
+    ingest: Ingest<P>,
+    link: Link,
+    probe: Option<ProbeFuture>,
+    started: tokio::time::Instant,
+    wake_at: Instant,
+    state_published_at: Instant,
+    changes: u64,
+    commands_open: bool,
+}
+
+impl<P: Payload> Driver<P> {
+    pub(crate) fn new(parts: Parts<P>) -> Self {
+        let reader = parts.pipeline.indexer().reader();
+        Self {
+            ingest: Ingest::new(reader),
+            link: Link::Closed,
+            probe: None,
+            started: tokio::time::Instant::now(),
+            wake_at: Instant::FAR_FUTURE,
+            state_published_at: Instant::ZERO,
+            changes: 0,
+            commands_open: true,
+            parts,
+        }
+    }
+
+    /// Runs until it is stopped; then nothing of it is left.
+    pub(crate) async fn run(mut self) {
+        self.started = tokio::time::Instant::now();
+        self.feed(Input::Start);
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
+        let mut poll_began = tokio::time::Instant::now();
+        while !*self.parts.stop.borrow() {
+            let more = self.turn();
+            if poll_began.elapsed() >= POLL_BUDGET {
+                tokio::task::yield_now().await;
+                poll_began = tokio::time::Instant::now();
+            }
+            // An alarm that rings early is harmless, one that is set anew for each event is not
+            // cheap: it is moved only when it would ring too late, or has rung.
+            let due = self.instant_of(self.wake_at);
+            if alarm.is_elapsed() || due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
+            let wants_input = self.parts.pipeline.wants_input();
+            let waits = !more && !self.link.is_ready();
+            tokio::select! {
+                biased;
+                stopped = self.parts.stop.changed() => if stopped.is_err() { break },
+                command = self.parts.commands.recv(), if self.commands_open => match command {
+                    Some(command) => self.handle_command(command),
+                    None => self.commands_open = false,
+                },
+                event = self.link.next(), if wants_input => self.handle_link(event),
+                version = link::probed(&mut self.probe) => {
+                    self.probe = None;
+                    let answer = version.map_or(Input::ProbeFailed, Input::ProbeAnswered);
+                    self.feed(answer);
+                }
+                () = &mut alarm => self.feed(Input::Tick),
+                () = std::future::ready(()), if more => {}
+            }
+            if waits {
+                poll_began = tokio::time::Instant::now();
+            }
+        }
+        self.shut_down();
+    }
+
+    /// Lets the pipeline work, and does what it asks for. Returns whether it has more to do.
+    fn turn(&mut self) -> bool {
+        let now = self.now();
+        let more = self.parts.pipeline.run(now, EVENTS_BUDGET);
+        loop {
+            match self.parts.pipeline.poll_output() {
+                Output::Idle { wake_at } => {
+                    self.wake_at = wake_at;
+                    break;
+                }
+                Output::Open(call) => self.open(&call),
+                Output::Close => {
+                    self.link = Link::Closed;
+                    self.probe = None;
+                }
+                Output::ReloadCredentials => self.parts.transport.reload_credentials(),
+                Output::Probe => self.start_probe(),
+                // The pipeline keeps its deltas to itself.
+                Output::Enqueue(_) => {}
+            }
+        }
+        self.publish(now);
+        more
+    }
+
+    fn feed(&mut self, input: Input<P>) {
+        let now = self.now();
+        self.parts.pipeline.handle(now, input);
+    }
+
+    fn open(&mut self, call: &Call) {
+        let scope = &self.parts.scope;
+        let (request, purpose) = match call {
+            Call::List(options) => (Request::list(scope, options), Purpose::List),
+            Call::Watch(options) => (Request::watch(scope, options), Purpose::Watch),
+        };
+        // The scope was checked when the informer was built.
+        let Ok(request) = request else {
+            return;
+        };
+        tracing::debug!(%call, resource = %scope.resource, "open");
+        let opening = self.parts.transport.open(request, purpose);
+        self.link = Link::opening(opening, purpose);
+    }
+
+    fn start_probe(&mut self) {
+        let options =
+            ListOptions { version: ListVersion::Consistent, limit: Some(1), continue_token: None };
+        if let Ok(request) = Request::list(&self.parts.scope, &options) {
+            let opening = self.parts.transport.open(request, Purpose::Probe);
+            self.probe = Some(Box::pin(link::probe(opening, self.parts.limits)));
+        }
+    }
+
+    fn handle_link(&mut self, event: LinkEvent) {
+        let now = self.now();
+        match event {
+            LinkEvent::Accepted => self.parts.pipeline.handle(now, Input::Accepted),
+            LinkEvent::Refused { code, status, retry_after } => {
+                self.link = Link::Closed;
+                self.feed(Input::Refused { code, status, retry_after });
+            }
+            LinkEvent::Slice(slice) => {
+                let fed = self.ingest.feed(now, &slice, &mut self.link, &mut self.parts.pipeline);
+                if let Err(message) = fed {
+                    self.fail(FailureKind::Undecodable, message);
+                }
+            }
+            LinkEvent::Ended => {
+                let link = std::mem::replace(&mut self.link, Link::Closed);
+                match self.ingest.finish(link) {
+                    Ok(input) => self.feed(input),
+                    Err(message) => self.fail(FailureKind::Transport, message),
+                }
+            }
+            LinkEvent::Failed(kind, message) => self.fail(kind, message),
+        }
+    }
+
+    fn fail(&mut self, kind: FailureKind, message: String) {
+        self.link = Link::Closed;
+        self.feed(Input::Broken(Failure { kind, message }));
+    }
+
+    fn handle_command(&mut self, command: Command<P>) {
+        let now = self.now();
+        let pipeline = &mut self.parts.pipeline;
+        // Whoever asked may have gone: then nobody wants the answer.
+        match command {
+            Command::AddHandler(handler, options, answer) => {
+                let _ = answer.send(pipeline.add_handler(now, handler, options));
+            }
+            Command::AddIndex(name, function, answer) => {
+                let added = pipeline.add_index(&name, function);
+                let _ = answer.send(added.map_err(|_| BuildError::DuplicateIndex { name }));
+            }
+            Command::RemoveHandler(id, removal, answer) => {
+                let _ = answer.send(pipeline.remove_handler(id, removal));
+            }
+            Command::Resync => pipeline.resync(),
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let snapshot = self.parts.pipeline.indexer().snapshot();
+        self.parts.progress.send_if_modified(|progress| {
+            if progress.generation == snapshot.generation() {
+                return false;
+            }
+            self.changes = self.parts.pipeline.fanout().changes();
+            progress.resource_version = snapshot.resource_version().cloned();
+            progress.epoch = snapshot.epoch();
+            progress.generation = snapshot.generation();
+            progress.changes = self.changes;
+            true
+        });
+        let condition = self.parts.pipeline.condition();
+        let aged = now.saturating_since(self.state_published_at) >= STATE_PERIOD;
+        let turned = self.parts.state.borrow().turned(&condition);
+        if !turned && !aged {
+            return;
+        }
+        self.state_published_at = now;
+        self.parts.subscribers.cut_laggards(self.changes);
+        let state = self.state(now, condition);
+        self.parts.state.send_replace(state);
+    }
+
+    fn state(&self, now: Instant, condition: tidings_engine::reflector::Condition) -> State {
+        let pipeline = &self.parts.pipeline;
+        let indexer = pipeline.indexer();
+        State {
+            condition,
+            at: now,
+            objects: indexer.len(),
+            object_bytes: indexer.entry_bytes(),
+            depth: pipeline.depth(),
+            backlog: pipeline.fanout().backlog(),
+            handlers: pipeline.fanout().handlers().collect(),
+            stats: pipeline.reflector().stats().clone(),
+            dropped: pipeline.dropped(),
+            bytes_received: self.ingest.bytes_received,
+            list_bytes: self.ingest.list_bytes,
+            poisoned_items: self.ingest.poisoned,
+        }
+    }
+
+    /// Nothing is left behind: streams are closed, and everybody who waits learns of it.
+    fn shut_down(mut self) {
+        self.feed(Input::Stop);
+        self.turn();
+        self.parts.progress.send_modify(|progress| progress.stopped = true);
+        let state = self.state(self.now(), self.parts.pipeline.condition());
+        self.parts.state.send_replace(state);
+    }
+
+    fn now(&self) -> Instant {
+        let nanos = self.started.elapsed().as_nanos();
+        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn instant_of(&self, at: Instant) -> tokio::time::Instant {
+        // tokio cannot represent every far instant; a year is as good as never.
+        self.started + Duration::from_nanos(at.as_nanos()).min(FAR)
+    }
+}
+
+/// The version that a probe's list carries.
+pub(crate) type Probed = Option<ResourceVersion>;
+
+/// How long one poll may work before other tasks of the thread run.
+const POLL_BUDGET: Duration = Duration::from_micros(200);
+/// How many events are told to handlers between two looks at the socket.
+const EVENTS_BUDGET: usize = 1024;
+/// How often counters are published while nothing else changes.
+const STATE_PERIOD: Duration = Duration::from_millis(100);
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);

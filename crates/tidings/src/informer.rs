@@ -1,0 +1,404 @@
+//! An informer: what to follow, how, and the handle to what it knows.
+
+use std::{sync::Arc, time::Duration};
+
+use tidings_api::{Instant, ResourceVersion, limits::Limits, options::Scope, request::Request};
+use tidings_engine::{
+    entry::Entry,
+    fanout::{Handler, HandlerId, HandlerOptions, Removal},
+    indexer::{IndexFn, Indexer, IndexerConfig},
+    pipeline::{Pipeline, PipelineConfig},
+    reflector::{Config as ReflectorConfig, ListMode, Reflector, Stats},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    driver::{Command, Driver, Parts},
+    error::{BuildError, Stopped, SyncError},
+    payload::Payload,
+    state::{Progress, State},
+    store::Store,
+    subscription::{Subscribers, Subscription},
+    transport::{HttpTransport, Transport},
+};
+
+/// A configured informer. [`Informer::run`] makes it live; its handles may be taken before.
+pub struct Informer<P: Payload> {
+    driver: Driver<P>,
+    handle: InformerHandle<P>,
+}
+
+/// Says what an informer follows and how.
+pub struct InformerBuilder<P: Payload> {
+    transport: Arc<dyn Transport>,
+    scope: Scope,
+    limits: Limits,
+    reflector: ReflectorConfig,
+    pipeline: PipelineConfig,
+    indexes: Vec<(String, IndexFn<P>)>,
+    handlers: Vec<(Box<dyn Handler<P>>, HandlerOptions)>,
+    lag_max: u64,
+}
+
+/// A handle to an informer, running or not. Clones are handles to the same one.
+pub struct InformerHandle<P> {
+    commands: mpsc::Sender<Command<P>>,
+    stop: Arc<watch::Sender<bool>>,
+    state: watch::Receiver<State>,
+    progress: watch::Receiver<Progress>,
+    store: Store<P>,
+    subscribers: Arc<Subscribers<P>>,
+}
+
+// === impl InformerBuilder ===
+
+impl<P: Payload> InformerBuilder<P> {
+    fn new(transport: Arc<dyn Transport>, scope: Scope) -> Self {
+        let seed = rand_seed();
+        Self {
+            transport,
+            scope,
+            limits: Limits::default(),
+            reflector: ReflectorConfig { seed, ..ReflectorConfig::default() },
+            pipeline: PipelineConfig::default(),
+            indexes: Vec::new(),
+            handlers: Vec::new(),
+            lag_max: LAG_MAX,
+        }
+    }
+
+    /// How the state is fetched before it is watched.
+    #[must_use]
+    pub const fn list_mode(mut self, mode: ListMode) -> Self {
+        self.reflector.list_mode = mode;
+        self
+    }
+
+    /// All the numbers of the reflector.
+    #[must_use]
+    pub fn reflector(mut self, config: ReflectorConfig) -> Self {
+        self.reflector = config;
+        self
+    }
+
+    /// All the numbers of the pipeline.
+    #[must_use]
+    pub const fn pipeline(mut self, config: PipelineConfig) -> Self {
+        self.pipeline = config;
+        self
+    }
+
+    /// The bounds of the wire.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many changes a subscription may lag before it is told to resync.
+    #[must_use]
+    pub const fn subscription_lag_max(mut self, changes: u64) -> Self {
+        self.lag_max = changes;
+        self
+    }
+
+    /// Adds an index: for each object the function emits the values under which it is found.
+    #[must_use]
+    pub fn index(
+        mut self,
+        name: &str,
+        function: impl Fn(&Entry<P>, &mut dyn FnMut(&str)) + Send + 'static,
+    ) -> Self {
+        self.indexes.push((name.to_owned(), Box::new(function)));
+        self
+    }
+
+    /// Adds a handler, which is told everything from the first object on.
+    #[must_use]
+    pub fn handler(self, handler: impl Handler<P> + 'static) -> Self {
+        self.handler_with(HandlerOptions::default(), handler)
+    }
+
+    /// Adds a handler with options.
+    #[must_use]
+    pub fn handler_with(
+        mut self,
+        options: HandlerOptions,
+        handler: impl Handler<P> + 'static,
+    ) -> Self {
+        self.handlers.push((Box::new(handler), options));
+        self
+    }
+
+    /// Builds the informer.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when the scope cannot be requested or two indexes have one name.
+    pub fn build(self) -> Result<Informer<P>, BuildError> {
+        let probe = tidings_api::options::ListOptions {
+            version: tidings_api::options::ListVersion::Consistent,
+            limit: None,
+            continue_token: None,
+        };
+        Request::list(&self.scope, &probe).map_err(BuildError::Path)?;
+        let seed = self.reflector.seed;
+        let mut indexer = Indexer::new(IndexerConfig { seed, ..IndexerConfig::default() });
+        for (name, function) in self.indexes {
+            let added = indexer.add_index(&name, function);
+            added.map_err(|_| BuildError::DuplicateIndex { name })?;
+        }
+        let reader = indexer.reader();
+        let reflector = Reflector::new(self.reflector);
+        let mut pipeline = Pipeline::new(self.pipeline, reflector, indexer);
+        for (handler, options) in self.handlers {
+            pipeline.add_handler(Instant::ZERO, handler, options);
+        }
+        let (commands, commands_out) = mpsc::channel(COMMANDS_MAX);
+        let (stop, stop_out) = watch::channel(false);
+        let (state, state_out) = watch::channel(initial_state(&pipeline));
+        let (progress, progress_out) = watch::channel(Progress::default());
+        let subscribers = Arc::new(Subscribers::new(self.lag_max));
+        let handle = InformerHandle {
+            commands,
+            stop: Arc::new(stop),
+            state: state_out,
+            progress: progress_out.clone(),
+            store: Store::new(reader, progress_out),
+            subscribers: Arc::clone(&subscribers),
+        };
+        let driver = Driver::new(Parts {
+            scope: self.scope,
+            limits: self.limits,
+            transport: self.transport,
+            pipeline,
+            commands: commands_out,
+            stop: stop_out,
+            state,
+            progress,
+            subscribers,
+        });
+        Ok(Informer { driver, handle })
+    }
+}
+
+// === impl Informer ===
+
+impl<P: Payload> Informer<P> {
+    /// Begins to configure an informer of a scope, over a client.
+    #[must_use]
+    pub fn builder(client: tidings_http::Client, scope: Scope) -> InformerBuilder<P> {
+        Self::builder_over(Arc::new(HttpTransport::new(client)), scope)
+    }
+
+    /// The same over any transport.
+    #[must_use]
+    pub fn builder_over(transport: Arc<dyn Transport>, scope: Scope) -> InformerBuilder<P> {
+        InformerBuilder::new(transport, scope)
+    }
+
+    /// A handle to this informer.
+    #[must_use]
+    pub fn handle(&self) -> InformerHandle<P> {
+        self.handle.clone()
+    }
+
+    /// Follows the resource until [`InformerHandle::stop`] is called.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the informer; its connections are closed, and the store remains
+    /// as it was.
+    pub async fn run(self) {
+        let Self { driver, handle } = self;
+        // The handle holds a sender of the stop signal: dropped last, it keeps the signal alive.
+        driver.run().await;
+        drop(handle);
+    }
+}
+
+// === impl InformerHandle ===
+
+impl<P: Payload> InformerHandle<P> {
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &Store<P> {
+        &self.store
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The state as a value that can be watched.
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// How far the store is, as a value that can be watched; it moves with each publication.
+    #[must_use]
+    pub fn watch_progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Waits until a complete state is in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError`] when the time is over, with what it was doing, or when the informer stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn wait_synced(&self, timeout: Duration) -> Result<(), SyncError> {
+        let mut progress = self.progress.clone();
+        let synced = progress.wait_for(|progress| {
+            progress.resource_version.is_some() || progress.stopped
+        });
+        match tokio::time::timeout(timeout, synced).await {
+            Err(_) => {
+                let doing = self.state.borrow().summary();
+                Err(SyncError::TimedOut { after: timeout, doing })
+            }
+            Ok(Ok(progress)) if progress.resource_version.is_some() => Ok(()),
+            Ok(_) => Err(SyncError::Stopped),
+        }
+    }
+
+    /// Waits until the store has a version; see [`Store::wait_for`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn wait_for(
+        &self,
+        version: &ResourceVersion,
+        timeout: Duration,
+    ) -> crate::store::WaitOutcome {
+        self.store.wait_for(version, timeout).await
+    }
+
+    /// A stream of changes for a consumer in another task; it begins with what is there.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription<P> {
+        Subscription::new(self.store.clone(), self.progress.clone(), &self.subscribers)
+    }
+
+    /// Adds a handler; it is told what is there first, while nothing stops for the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the informer has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the handler may or may not have been added.
+    pub async fn add_handler(
+        &self,
+        options: HandlerOptions,
+        handler: impl Handler<P> + 'static,
+    ) -> Result<HandlerId, Stopped> {
+        self.ask(|answer| Command::AddHandler(Box::new(handler), options, answer)).await
+    }
+
+    /// Removes a handler; `false` if it is not there (any more). Once this returns, it is not
+    /// called any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the informer has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the handler may or may not have been removed.
+    pub async fn remove_handler(&self, id: HandlerId, removal: Removal) -> Result<bool, Stopped> {
+        self.ask(|answer| Command::RemoveHandler(id, removal, answer)).await
+    }
+
+    /// Adds an index; what is stored is indexed at once (cg-I12).
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the informer has stopped; inside, [`BuildError`] when the name is taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the index may or may not have been added.
+    pub async fn add_index(
+        &self,
+        name: &str,
+        function: impl Fn(&Entry<P>, &mut dyn FnMut(&str)) + Send + 'static,
+    ) -> Result<Result<(), BuildError>, Stopped> {
+        let function: IndexFn<P> = Box::new(function);
+        self.ask(|answer| Command::AddIndex(name.to_owned(), function, answer)).await
+    }
+
+    /// Has every handler that asked for resyncs told everything again.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the informer has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the resync may or may not happen.
+    pub async fn resync(&self) -> Result<(), Stopped> {
+        self.commands.send(Command::Resync).await.map_err(|_| Stopped)
+    }
+
+    /// Stops the informer. [`Informer::run`] returns soon after; the store remains as it is.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    async fn ask<A>(&self, command: impl FnOnce(oneshot::Sender<A>) -> Command<P>)
+    -> Result<A, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.send(command(sender)).await.map_err(|_| Stopped)?;
+        receiver.await.map_err(|_| Stopped)
+    }
+}
+
+impl<P> Clone for InformerHandle<P> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands.clone(),
+            stop: Arc::clone(&self.stop),
+            state: self.state.clone(),
+            progress: self.progress.clone(),
+            store: self.store.clone(),
+            subscribers: Arc::clone(&self.subscribers),
+        }
+    }
+}
+
+fn initial_state<P: Payload>(pipeline: &Pipeline<P>) -> State {
+    State {
+        condition: pipeline.condition(),
+        at: Instant::ZERO,
+        objects: 0,
+        object_bytes: 0,
+        poisoned_items: 0,
+        depth: 0,
+        backlog: 0,
+        handlers: Vec::new(),
+        stats: Stats::default(),
+        dropped: pipeline.dropped(),
+        bytes_received: 0,
+        list_bytes: 0,
+    }
+}
+
+/// A seed for jitter and hashing that differs from process to process and from call to call.
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
+}
+
+/// Commands that may wait for the informer; senders wait beyond it.
+const COMMANDS_MAX: usize = 64;
+/// The default of [`InformerBuilder::subscription_lag_max`].
+const LAG_MAX: u64 = 100_000;
