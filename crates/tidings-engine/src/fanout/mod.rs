@@ -176,15 +176,21 @@ impl<P: Clone> Fanout<P> {
         }
     }
 
-    /// Tells at most `budget` events, live ones first, and returns how many of it are left. `store`
-    /// is the published state.
-    pub fn run(&mut self, now: Instant, mut budget: usize, store: &Snapshot<P>) -> usize {
-        while budget > 0 && let Some(queued) = self.queue.pop_front() {
+    /// Tells queued changes to the live handlers, at most `budget`, and returns what is left of it.
+    pub fn tell_live(&mut self, now: Instant, mut budget: usize) -> usize {
+        while budget > 0
+            && let Some(queued) = self.queue.pop_front()
+        {
             for listener in &mut self.listeners {
                 listener.tell_queued(&queued, &self.limits, now);
             }
             budget -= 1;
         }
+        budget
+    }
+
+    /// Tells late handlers and due resyncs at most `budget` events. `store` is the published state.
+    pub fn tell_late(&mut self, now: Instant, mut budget: usize, store: &Snapshot<P>) {
         for listener in &mut self.listeners {
             if budget == 0 {
                 break;
@@ -195,7 +201,6 @@ impl<P: Clone> Fanout<P> {
                 budget = listener.resync(now, budget, store, &self.limits);
             }
         }
-        budget
     }
 
     /// Whether there is something to tell before any time passes.

@@ -144,11 +144,14 @@ impl<P: Clone> Pipeline<P> {
         let mut left = budget.max(1);
         while left > 0 {
             // What was applied is told before more is applied, so that the queue stays short.
-            left = self.fanout.run(now, left, &self.indexer.snapshot());
+            left = self.fanout.tell_live(now, left);
             if left == 0 || self.held || !self.apply_batch(now) {
                 break;
             }
         }
+        // Late handlers never keep the live ones waiting, nor are they forgotten under load.
+        let late = left.max(budget / 4).max(1);
+        self.fanout.tell_late(now, late, &self.indexer.snapshot());
         self.indexer.reclaim(self.config.reclaim_max);
         self.fanout.has_work(now) || (!self.held && !self.fifo.is_empty())
     }

@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The rooms together: what becomes of each delta, who is told what, and when.
+
+mod handlers;
+mod stored;
+mod support;
+mod world;
+
+use super::*;

@@ -13,7 +13,9 @@ fn model_list(model: &Model) -> String {
     let line = |(name, (version, payload)): (&String, &(u64, String))| {
         format!("{name}@{version}={payload}")
     };
-    model.iter().map(line).collect::<Vec<_>>().join(" ")
+    let mut lines: Vec<_> = model.iter().map(line).collect();
+    lines.sort_unstable();
+    lines.join(" ")
 }
 
 fn model_under(model: &Model, value: &str) -> String {

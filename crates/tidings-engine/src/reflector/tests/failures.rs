@@ -16,13 +16,13 @@ fn pr_1_7_410_relists_by_a_consistent_read_after_a_delay() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 error 410 reason=Expired -> close; wake 9.8
-                9.8 tick -> WATCHLIST rv=''; wake 39.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    error 410 reason=Expired -> close; wake 9.8
+            9.8    tick -> WATCHLIST rv=''; wake 39.8
         "#]],
     );
 }
@@ -42,15 +42,15 @@ fn pr_1_7_http_410_on_a_watch_relists_too() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 410 -> close; wake 10.0
-               10.0 tick -> WATCHLIST rv=''; wake 40.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 410 -> close; wake 10.0
+            10.0   tick -> WATCHLIST rv=''; wake 40.0
         "#]],
     );
 }
@@ -72,17 +72,17 @@ fn pr_1_7_5xx_rewatches_at_the_same_version() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 error 500 reason=InternalError -> close; wake 9.8
-                9.8 tick -> WATCH rv=10; wake 139.8
-                9.8 refused 503 -> close; wake 11.8
-               11.8 tick -> WATCH rv=10; wake 141.8
-               11.8 refused 504 -> close; wake 16.0
-               16.0 tick -> WATCH rv=10; wake 146.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    error 500 reason=InternalError -> close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    refused 503 -> close; wake 11.8
+            11.8   tick -> WATCH rv=10; wake 141.8
+            11.8   refused 504 -> close; wake 16.0
+            16.0   tick -> WATCH rv=10; wake 146.0
         "#]],
     );
 }
@@ -104,17 +104,17 @@ fn pr_1_7_429_waits_as_told_and_keeps_its_version() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 error 429 reason=TooManyRequests -> close; wake 9.8
-                9.8 tick -> WATCH rv=10; wake 139.8
-                9.8 refused 429 retry=7 -> close; wake 17.8
-               17.8 tick -> WATCH rv=10; wake 147.8
-               17.8 refused 429 retry=1000000000 -> close; wake 86.9
-               86.9 tick -> WATCH rv=10; wake 216.9
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    error 429 reason=TooManyRequests -> close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    refused 429 retry=7 -> close; wake 17.8
+            17.8   tick -> WATCH rv=10; wake 147.8
+            17.8   refused 429 retry=1000000000 -> close; wake 86.9
+            86.9   tick -> WATCH rv=10; wake 216.9
         "#]],
     );
 }
@@ -140,21 +140,21 @@ fn pr_1_7_401_loads_credentials_and_retries_once_at_once_then_backs_off() {
             refused 401
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 401 -> reload-credentials; close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 401 -> reload-credentials; close; wake 9.8
-                9.8 tick -> WATCH rv=10; wake 139.8
-                9.8 ok -> wake 139.8
-              400.0 closed -> close; wake 400.0
-              400.0 tick -> WATCH rv=10; wake 530.0
-              400.0 refused 401 -> reload-credentials; close; wake 400.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 401 -> reload-credentials; close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 401 -> reload-credentials; close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    ok -> wake 139.8
+            400.0  closed -> close; wake 400.0
+            400.0  tick -> WATCH rv=10; wake 530.0
+            400.0  refused 401 -> reload-credentials; close; wake 400.0
         "#]],
     );
 }
@@ -174,15 +174,15 @@ fn pr_1_7_403_keeps_the_store_and_retries_slowly() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 403 -> close; wake 87.2
-               87.2 tick -> WATCH rv=10; wake 217.2
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 403 -> close; wake 87.2
+            87.2   tick -> WATCH rv=10; wake 217.2
         "#]],
     );
 }
@@ -204,17 +204,17 @@ fn pr_1_7_404_keeps_the_store_and_lists_when_the_kind_comes_back() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 404 -> close; wake 87.2
-               87.2 tick -> WATCHLIST rv=''; wake 117.2
-               87.2 refused 404 -> close; wake 165.4
-              165.4 tick -> WATCHLIST rv=''; wake 195.4
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 404 -> close; wake 87.2
+            87.2   tick -> WATCHLIST rv=''; wake 117.2
+            87.2   refused 404 -> close; wake 165.4
+            165.4  tick -> WATCHLIST rv=''; wake 195.4
         "#]],
     );
 }
@@ -234,15 +234,15 @@ fn pr_1_7_406_is_retried_slowly() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 406 -> close; wake 87.2
-               87.2 tick -> WATCH rv=10; wake 217.2
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 406 -> close; wake 87.2
+            87.2   tick -> WATCH rv=10; wake 217.2
         "#]],
     );
 }
@@ -262,15 +262,15 @@ fn pr_1_7_another_4xx_begins_anew_after_a_backoff() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 refused 405 -> close; wake 10.0
-               10.0 tick -> WATCHLIST rv=''; wake 40.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    refused 405 -> close; wake 10.0
+            10.0   tick -> WATCHLIST rv=''; wake 40.0
         "#]],
     );
 }
@@ -295,20 +295,20 @@ fn pr_1_7_a_broken_transport_never_relists() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 broken -> close; wake 10.0
-               10.0 tick -> WATCH rv=10; wake 140.0
-               10.0 broken -> close; wake 12.1
-               12.1 tick -> WATCH rv=10; wake 142.1
-               12.1 ok -> wake 142.1
-               12.1 broken -> close; wake 16.4
-               16.4 tick -> WATCH rv=10; wake 146.4
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    broken -> close; wake 10.0
+            10.0   tick -> WATCH rv=10; wake 140.0
+            10.0   broken -> close; wake 12.1
+            12.1   tick -> WATCH rv=10; wake 142.1
+            12.1   ok -> wake 142.1
+            12.1   broken -> close; wake 16.4
+            16.4   tick -> WATCH rv=10; wake 146.4
         "#]],
     );
 }
@@ -327,14 +327,14 @@ fn cg_r24_a_lost_connection_rewatches_at_the_last_applied_version() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 MODIFIED a@15 -> updated a@15; wake 139.0
-               10.0 broken -> close; wake 10.0
-               10.0 tick -> WATCH rv=15; wake 140.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    MODIFIED a@15 -> updated a@15; wake 139.0
+            10.0   broken -> close; wake 10.0
+            10.0   tick -> WATCH rv=15; wake 140.0
         "#]],
     );
 }
@@ -356,17 +356,17 @@ fn pr_1_7_a_version_of_the_future_waits_then_compares_by_a_consistent_list() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 broken -> close; wake 9.0
-                9.0 tick -> WATCH rv=10; wake 139.0
-                9.0 error 504 reason=Timeout cause=ResourceVersionTooLarge -> close; wake 10.1
-               10.1 tick -> WATCH rv=10; wake 140.1
-               38.0 refused 504 reason=Timeout cause=ResourceVersionTooLarge retry=2 -> close; wake 40.3
-               40.3 tick -> WATCH rv=10; wake 170.3
-               41.0 refused 504 reason=Timeout cause=ResourceVersionTooLarge -> close; wake 42.0
-               42.0 tick -> WATCHLIST rv=''; wake 72.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    broken -> close; wake 9.0
+            9.0    tick -> WATCH rv=10; wake 139.0
+            9.0    error 504 reason=Timeout cause=ResourceVersionTooLarge -> close; wake 10.1
+            10.1   tick -> WATCH rv=10; wake 140.1
+            38.0   refused 504 reason=Timeout cause=ResourceVersionTooLarge retry=2 -> close; wake 40.3
+            40.3   tick -> WATCH rv=10; wake 170.3
+            41.0   refused 504 reason=Timeout cause=ResourceVersionTooLarge -> close; wake 42.0
+            42.0   tick -> WATCHLIST rv=''; wake 72.0
         "#]],
     );
 }
@@ -390,19 +390,19 @@ fn design_4_7_the_same_garbage_twice_at_one_version_leads_past_it() {
             initial-end 20
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 garbage -> close; wake 9.8
-                9.8 tick -> WATCH rv=10; wake 139.8
-                9.8 ok -> wake 139.8
-                9.8 garbage -> close; wake 11.8
-               11.8 tick -> WATCHLIST rv=''; wake 41.8
-               11.8 ok -> replace{; wake 41.8
-               11.8 ADDED a@7 -> a@7; wake 21.8
-               11.8 initial-end 20 -> } rv=20 epoch=0; wake 141.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    garbage -> close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    ok -> wake 139.8
+            9.8    garbage -> close; wake 11.8
+            11.8   tick -> WATCHLIST rv=''; wake 41.8
+            11.8   ok -> replace{; wake 41.8
+            11.8   ADDED a@7 -> a@7; wake 21.8
+            11.8   initial-end 20 -> } rv=20 epoch=0; wake 141.8
         "#]],
     );
 }
@@ -424,17 +424,17 @@ fn garbage_at_different_versions_is_no_pattern() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                9.0 garbage -> close; wake 9.8
-                9.8 tick -> WATCH rv=10; wake 139.8
-                9.8 ok -> wake 139.8
-                9.8 MODIFIED a@11 -> updated a@11; wake 139.8
-                9.8 garbage -> close; wake 11.8
-               11.8 tick -> WATCH rv=11; wake 141.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    garbage -> close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    ok -> wake 139.8
+            9.8    MODIFIED a@11 -> updated a@11; wake 139.8
+            9.8    garbage -> close; wake 11.8
+            11.8   tick -> WATCH rv=11; wake 141.8
         "#]],
     );
 }
@@ -456,15 +456,15 @@ fn cg_r3_one_backoff_serves_lists_and_watches() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 broken -> close; wake 1.2
-                1.2 tick -> LIST rv=''; wake 61.2
-                1.2 refused 500 -> close; wake 2.8
-                2.8 tick -> LIST rv=''; wake 62.8
-                2.8 ok -> replace{; wake 62.8
-                2.8 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 132.8
-                2.8 broken -> close; wake 7.0
-                7.0 tick -> WATCH rv=10; wake 137.0
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    broken -> close; wake 1.2
+            1.2    tick -> LIST rv=''; wake 61.2
+            1.2    refused 500 -> close; wake 2.8
+            2.8    tick -> LIST rv=''; wake 62.8
+            2.8    ok -> replace{; wake 62.8
+            2.8    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 132.8
+            2.8    broken -> close; wake 7.0
+            7.0    tick -> WATCH rv=10; wake 137.0
         "#]],
     );
 }

@@ -16,13 +16,13 @@ fn cg_r28_cg_r29_cg_r31_a_watch_list_becomes_the_watch() {
             t=2s bookmark 20
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 MODIFIED a@12 -> updated a@12; wake 131.0
-                2.0 bookmark 20 -> bookmark 20; wake 132.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    MODIFIED a@12 -> updated a@12; wake 131.0
+            2.0    bookmark 20 -> bookmark 20; wake 132.0
         "#]],
     );
 }
@@ -40,13 +40,13 @@ fn cg_r23_pr_e10_only_the_end_bookmark_ends_the_initial_events() {
             initial-end 10
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 bookmark 8 -> wake 10.0
-                0.0 ADDED b@5 -> b@5; wake 10.0
-                0.0 initial-end '' -> wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    bookmark 8 -> wake 10.0
+            0.0    ADDED b@5 -> b@5; wake 10.0
+            0.0    initial-end '' -> wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
         "#]],
     );
 }
@@ -63,12 +63,12 @@ fn cg_r30_changes_mixed_into_the_initial_events_apply() {
             initial-end 12
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 MODIFIED a@11 -> a@11; wake 10.0
-                0.0 DELETED b@12 -> -b@12; wake 10.0
-                0.0 initial-end 12 -> } rv=12 epoch=0; wake 130.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    MODIFIED a@11 -> a@11; wake 10.0
+            0.0    DELETED b@12 -> -b@12; wake 10.0
+            0.0    initial-end 12 -> } rv=12 epoch=0; wake 130.0
         "#]],
     );
 }
@@ -87,14 +87,14 @@ fn cg_r34_pr_s3_a_server_without_watch_list_is_listed_and_that_is_remembered() {
             ok
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 refused 422 reason=Invalid -> close; LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-                5.0 error 410 reason=Expired -> close; wake 5.8
-                5.8 tick -> LIST limit=500 rv=''; wake 65.8
-                5.8 ok -> replace{; wake 65.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    refused 422 reason=Invalid -> close; LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            5.0    error 410 reason=Expired -> close; wake 5.8
+            5.8    tick -> LIST limit=500 rv=''; wake 65.8
+            5.8    ok -> replace{; wake 65.8
         "#]],
     );
 }
@@ -112,13 +112,13 @@ fn the_fallback_is_forgotten_after_an_hour() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 refused 400 -> close; LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-             3700.0 error 410 -> close; wake 3700.8
-             3700.8 tick -> WATCHLIST rv=''; wake 3730.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    refused 400 -> close; LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            3700.0 error 410 -> close; wake 3700.8
+            3700.8 tick -> WATCHLIST rv=''; wake 3730.8
         "#]],
     );
 }
@@ -136,13 +136,13 @@ fn cg_r35_pr_s4_an_end_bookmark_that_never_comes_leads_to_a_list() {
             page rv=10 a@7 b@8
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                5.0 ADDED b@8 -> b@8; wake 15.0
-               15.0 tick -> close; }abort; LIST limit=500 rv=''; wake 75.0
-               15.0 ok -> replace{; wake 75.0
-               15.0 page rv=10 a@7 b@8 -> a@7; b@8; } rv=10 epoch=0; WATCH rv=10; wake 145.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            5.0    ADDED b@8 -> b@8; wake 15.0
+            15.0   tick -> close; }abort; LIST limit=500 rv=''; wake 75.0
+            15.0   ok -> replace{; wake 75.0
+            15.0   page rv=10 a@7 b@8 -> a@7; b@8; } rv=10 epoch=0; WATCH rv=10; wake 145.0
         "#]],
     );
 }
@@ -157,10 +157,10 @@ fn a_watch_list_that_stays_mute_gets_longer_before_its_first_object() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-               29.0 ok -> wake 59.0
-               59.0 tick -> close; }abort; LIST limit=500 rv=''; wake 119.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            29.0   ok -> wake 59.0
+            59.0   tick -> close; }abort; LIST limit=500 rv=''; wake 119.0
         "#]],
     );
 }
@@ -174,9 +174,9 @@ fn an_unanswered_request_says_nothing_about_watch_lists() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-               30.0 tick -> close; wake 30.8
-               30.8 tick -> WATCHLIST rv=''; wake 60.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            30.0   tick -> close; wake 30.8
+            30.8   tick -> WATCHLIST rv=''; wake 60.8
         "#]],
     );
 }
@@ -199,18 +199,18 @@ fn pr_e10_a_watch_list_cut_before_its_end_is_thrown_away() {
             ok
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                2.0 closed -> }abort; close; wake 2.8
-                2.8 tick -> WATCHLIST rv=''; wake 32.8
-                2.8 ok -> replace{; wake 32.8
-                2.8 ADDED a@7 -> a@7; wake 12.8
-                2.8 broken -> }abort; close; wake 4.8
-                4.8 tick -> WATCHLIST rv=''; wake 34.8
-                4.8 ok -> replace{; wake 34.8
-                4.8 garbage -> close; }abort; LIST limit=500 rv=''; wake 64.8
-                4.8 ok -> replace{; wake 64.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            2.0    closed -> }abort; close; wake 2.8
+            2.8    tick -> WATCHLIST rv=''; wake 32.8
+            2.8    ok -> replace{; wake 32.8
+            2.8    ADDED a@7 -> a@7; wake 12.8
+            2.8    broken -> }abort; close; wake 4.8
+            4.8    tick -> WATCHLIST rv=''; wake 34.8
+            4.8    ok -> replace{; wake 34.8
+            4.8    garbage -> close; }abort; LIST limit=500 rv=''; wake 64.8
+            4.8    ok -> replace{; wake 64.8
         "#]],
     );
 }
@@ -227,12 +227,12 @@ fn pr_1_7_5xx_on_a_watch_list_falls_back_after_three() {
             refused 500
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 refused 500 -> close; wake 0.8
-                0.8 tick -> WATCHLIST rv=''; wake 30.8
-                0.8 refused 503 -> close; wake 2.8
-                2.8 tick -> WATCHLIST rv=''; wake 32.8
-                2.8 refused 500 -> close; LIST limit=500 rv=''; wake 62.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    refused 500 -> close; wake 0.8
+            0.8    tick -> WATCHLIST rv=''; wake 30.8
+            0.8    refused 503 -> close; wake 2.8
+            2.8    tick -> WATCHLIST rv=''; wake 32.8
+            2.8    refused 500 -> close; LIST limit=500 rv=''; wake 62.8
         "#]],
     );
 }
@@ -248,9 +248,9 @@ fn watch_list_mode_has_nothing_to_fall_back_to() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 refused 422 -> close; wake 0.8
-                0.8 tick -> WATCHLIST rv=''; wake 30.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    refused 422 -> close; wake 0.8
+            0.8    tick -> WATCHLIST rv=''; wake 30.8
         "#]],
     );
 }
@@ -270,13 +270,13 @@ fn cg_r9_pages_of_500_carry_the_token_alone() {
             page rv=10
         ",
         expect![[r#"
-                0.0 start -> LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
-                0.0 ok -> wake 60.0
-                0.0 page rv=10 b@8 continue=T2 -> b@8; LIST limit=500 continue=T2; wake 60.0
-                0.0 ok -> wake 60.0
-                0.0 page rv=10 -> } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    start -> LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
+            0.0    ok -> wake 60.0
+            0.0    page rv=10 b@8 continue=T2 -> b@8; LIST limit=500 continue=T2; wake 60.0
+            0.0    ok -> wake 60.0
+            0.0    page rv=10 -> } rv=10 epoch=0; WATCH rv=10; wake 130.0
         "#]],
     );
 }
@@ -294,11 +294,11 @@ fn cg_r11_the_first_pages_version_is_the_lists() {
             page rv=99 b@8
         ",
         expect![[r#"
-                0.0 start -> LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
-                0.0 ok -> wake 60.0
-                0.0 page rv=99 b@8 -> b@8; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    start -> LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
+            0.0    ok -> wake 60.0
+            0.0    page rv=99 b@8 -> b@8; } rv=10 epoch=0; WATCH rv=10; wake 130.0
         "#]],
     );
 }
@@ -316,11 +316,11 @@ fn pr_l13_a_page_without_items_but_with_a_token_is_not_the_end() {
             page rv=10 a@7
         ",
         expect![[r#"
-                0.0 start -> LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 continue=T1 -> LIST limit=500 continue=T1; wake 60.0
-                0.0 ok -> wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    start -> LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 continue=T1 -> LIST limit=500 continue=T1; wake 60.0
+            0.0    ok -> wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
         "#]],
     );
 }
@@ -340,13 +340,13 @@ fn cg_r11_pr_l10_an_expired_page_leads_to_one_whole_list() {
             page rv=12 a@7 b@11
         ",
         expect![[r#"
-                0.0 start -> LIST limit=500 rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
-                0.0 refused 410 reason=Expired -> }abort; close; wake 1.2
-                1.2 tick -> LIST rv=''; wake 61.2
-                1.2 ok -> replace{; wake 61.2
-                1.2 page rv=12 a@7 b@11 -> a@7; b@11; } rv=12 epoch=0; WATCH rv=12; wake 131.2
+            0.0    start -> LIST limit=500 rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 continue=T1 -> a@7; LIST limit=500 continue=T1; wake 60.0
+            0.0    refused 410 reason=Expired -> }abort; close; wake 1.2
+            1.2    tick -> LIST rv=''; wake 61.2
+            1.2    ok -> replace{; wake 61.2
+            1.2    page rv=12 a@7 b@11 -> a@7; b@11; } rv=12 epoch=0; WATCH rv=12; wake 131.2
         "#]],
     );
 }
@@ -365,12 +365,12 @@ fn cg_r8_pr_l2_version_0_is_asked_for_only_on_request_and_only_once() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST limit=500 rv=0; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-                0.0 error 410 -> close; wake 0.8
-                0.8 tick -> LIST limit=500 rv=''; wake 60.8
+            0.0    start -> LIST limit=500 rv=0; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            0.0    error 410 -> close; wake 0.8
+            0.8    tick -> LIST limit=500 rv=''; wake 60.8
         "#]],
     );
 }
@@ -392,15 +392,15 @@ fn pr_l21_a_list_cut_short_is_never_a_short_list() {
             page rv=10 a@7
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 closed -> }abort; close; wake 1.2
-                1.2 tick -> LIST rv=''; wake 61.2
-                1.2 ok -> replace{; wake 61.2
-                1.2 broken -> }abort; close; wake 2.8
-                2.8 tick -> LIST rv=''; wake 62.8
-                2.8 ok -> replace{; wake 62.8
-                2.8 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 132.8
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    closed -> }abort; close; wake 1.2
+            1.2    tick -> LIST rv=''; wake 61.2
+            1.2    ok -> replace{; wake 61.2
+            1.2    broken -> }abort; close; wake 2.8
+            2.8    tick -> LIST rv=''; wake 62.8
+            2.8    ok -> replace{; wake 62.8
+            2.8    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 132.8
         "#]],
     );
 }
@@ -417,10 +417,10 @@ fn a_list_that_stalls_is_given_up() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-               60.0 tick -> }abort; close; wake 61.2
-               61.2 tick -> LIST rv=''; wake 121.2
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            60.0   tick -> }abort; close; wake 61.2
+            61.2   tick -> LIST rv=''; wake 121.2
         "#]],
     );
 }
@@ -437,10 +437,10 @@ fn a_list_without_a_version_is_no_list() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page a@7 -> a@7; }abort; close; wake 1.2
-                1.2 tick -> LIST rv=''; wake 61.2
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page a@7 -> a@7; }abort; close; wake 1.2
+            1.2    tick -> LIST rv=''; wake 61.2
         "#]],
     );
 }
@@ -456,9 +456,9 @@ fn pr_f41_inv_s11_an_item_without_a_key_proves_no_absence() {
             page rv=10 a@7 ??
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 ?? -> a@7; } rv=10 epoch=0 no-sweep; WATCH rv=10; wake 130.0
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 ?? -> a@7; } rv=10 epoch=0 no-sweep; WATCH rv=10; wake 130.0
         "#]],
     );
 }
@@ -483,18 +483,18 @@ fn inv_s4_a_consistent_list_below_our_version_opens_an_epoch_with_a_forced_compa
             t=70s MODIFIED a@51
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=100 a@70 -> a@70; } rv=100 epoch=0; WATCH rv=100; wake 130.0
-                0.0 ok -> wake 130.0
-               60.0 error 410 -> close; wake 60.8
-               60.8 tick -> LIST rv=''; wake 120.8
-               60.8 ok -> replace{; wake 120.8
-               60.8 page rv=50 a@40 -> a@40; }abort; LIST rv=''; wake 120.8
-               60.8 ok -> replace{!; wake 120.8
-               60.8 page rv=50 a@40 -> a@40; } rv=50 epoch=1; WATCH rv=50; wake 190.8
-               60.8 ok -> wake 190.8
-               70.0 MODIFIED a@51 -> updated a@51; wake 200.0
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=100 a@70 -> a@70; } rv=100 epoch=0; WATCH rv=100; wake 130.0
+            0.0    ok -> wake 130.0
+            60.0   error 410 -> close; wake 60.8
+            60.8   tick -> LIST rv=''; wake 120.8
+            60.8   ok -> replace{; wake 120.8
+            60.8   page rv=50 a@40 -> a@40; }abort; LIST rv=''; wake 120.8
+            60.8   ok -> replace{!; wake 120.8
+            60.8   page rv=50 a@40 -> a@40; } rv=50 epoch=1; WATCH rv=50; wake 190.8
+            60.8   ok -> wake 190.8
+            70.0   MODIFIED a@51 -> updated a@51; wake 200.0
         "#]],
     );
 }
@@ -518,19 +518,19 @@ fn inv_s4_a_watch_list_below_our_version_opens_an_epoch() {
             initial-end 5
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-               60.0 error 410 -> close; wake 60.8
-               60.8 tick -> WATCHLIST rv=''; wake 90.8
-               60.8 ok -> replace{; wake 90.8
-               60.8 ADDED a@3 -> a@3; wake 70.8
-               60.8 initial-end 5 -> }abort; WATCHLIST rv=''; wake 90.8
-               60.8 ok -> replace{!; wake 90.8
-               60.8 ADDED a@3 -> a@3; wake 70.8
-               60.8 initial-end 5 -> } rv=5 epoch=1; wake 190.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            60.0   error 410 -> close; wake 60.8
+            60.8   tick -> WATCHLIST rv=''; wake 90.8
+            60.8   ok -> replace{; wake 90.8
+            60.8   ADDED a@3 -> a@3; wake 70.8
+            60.8   initial-end 5 -> }abort; WATCHLIST rv=''; wake 90.8
+            60.8   ok -> replace{!; wake 90.8
+            60.8   ADDED a@3 -> a@3; wake 70.8
+            60.8   initial-end 5 -> } rv=5 epoch=1; wake 190.8
         "#]],
     );
 }

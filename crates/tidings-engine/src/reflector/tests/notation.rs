@@ -39,7 +39,7 @@ pub(super) fn check_with(config: Config, script: &str, expected: Expect) {
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let outputs = run.step(line);
         let time = run.now.as_nanos() / 100_000_000;
-        let _ = write!(trace, "{:>7} {}", format!("{}.{}", time / 10, time % 10), strip_time(line));
+        let _ = write!(trace, "{:<6} {}", format!("{}.{}", time / 10, time % 10), strip_time(line));
         let _ = writeln!(trace, " -> {}", outputs.join("; "));
     }
     expected.assert_eq(&trace);

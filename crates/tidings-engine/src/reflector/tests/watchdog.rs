@@ -20,17 +20,17 @@ fn pr_1_7_silence_leads_to_a_probe_and_a_quiet_healthy_stream_is_left_alone() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe 10 -> wake 510.7
-              400.0 closed -> close; wake 400.0
-              400.0 tick -> WATCH rv=10; wake 758.4
-              400.0 ok -> wake 758.4
-              758.4 tick -> close; wake 759.4
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe 10 -> wake 510.7
+            400.0  closed -> close; wake 400.0
+            400.0  tick -> WATCH rv=10; wake 758.4
+            400.0  ok -> wake 758.4
+            758.4  tick -> close; wake 759.4
         "#]],
     );
 }
@@ -50,15 +50,15 @@ fn pr_e11c_a_stream_that_shows_the_probed_version_is_healthy() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe 50 -> wake 200.0
-              150.0 bookmark 50 -> bookmark 50; wake 510.7
-              510.7 tick -> close; wake 511.5
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe 50 -> wake 200.0
+            150.0  bookmark 50 -> bookmark 50; wake 510.7
+            510.7  tick -> close; wake 511.5
         "#]],
     );
 }
@@ -79,16 +79,16 @@ fn pr_e11c_a_stream_that_does_not_follow_is_reopened_at_its_version() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe 50 -> wake 200.0
-              150.0 bookmark 40 -> bookmark 40; wake 200.0
-              200.0 tick -> close; wake 200.8
-              200.8 tick -> WATCH rv=40; wake 330.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe 50 -> wake 200.0
+            150.0  bookmark 40 -> bookmark 40; wake 200.0
+            200.0  tick -> close; wake 200.8
+            200.8  tick -> WATCH rv=40; wake 330.8
         "#]],
     );
 }
@@ -107,14 +107,14 @@ fn an_unanswered_probe_means_a_dead_connection() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              145.0 tick -> close; wake 145.8
-              145.8 tick -> WATCH rv=10; wake 275.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            145.0  tick -> close; wake 145.8
+            145.8  tick -> WATCH rv=10; wake 275.8
         "#]],
     );
 }
@@ -133,14 +133,14 @@ fn a_failed_probe_means_a_dead_connection() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe-failed -> close; wake 130.8
-              130.8 tick -> WATCH rv=10; wake 260.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe-failed -> close; wake 130.8
+            130.8  tick -> WATCH rv=10; wake 260.8
         "#]],
     );
 }
@@ -163,18 +163,18 @@ fn pr_w15_inv_s4_a_probe_below_our_version_relists() {
             initial-end 6
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe 5 -> close; wake 130.8
-              130.8 tick -> WATCHLIST rv=''; wake 160.8
-              130.8 ok -> replace{; wake 160.8
-              130.8 initial-end 6 -> }abort; WATCHLIST rv=''; wake 160.8
-              130.8 ok -> replace{!; wake 160.8
-              130.8 initial-end 6 -> } rv=6 epoch=1; wake 260.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe 5 -> close; wake 130.8
+            130.8  tick -> WATCHLIST rv=''; wake 160.8
+            130.8  ok -> replace{; wake 160.8
+            130.8  initial-end 6 -> }abort; WATCHLIST rv=''; wake 160.8
+            130.8  ok -> replace{!; wake 160.8
+            130.8  initial-end 6 -> } rv=6 epoch=1; wake 260.8
         "#]],
     );
 }
@@ -194,15 +194,15 @@ fn pr_f31_a_late_probe_answer_is_ignored() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-              130.0 tick -> PROBE; wake 145.0
-              130.0 probe-failed -> close; wake 130.8
-              130.0 probe 5 -> wake 130.8
-              130.8 tick -> WATCH rv=10; wake 260.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            130.0  probe-failed -> close; wake 130.8
+            130.0  probe 5 -> wake 130.8
+            130.8  tick -> WATCH rv=10; wake 260.8
         "#]],
     );
 }

@@ -19,16 +19,16 @@ fn inv_s2_cg_r27_the_version_of_a_resumption_is_what_was_applied() {
             apply
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 hold -> wake 130.0
-                1.0 MODIFIED a@12 -> updated a@12; wake 131.0
-                2.0 broken -> close; wake 2.0
-                2.0 tick -> 
-                2.0 apply -> WATCH rv=12; wake 132.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    hold -> wake 130.0
+            1.0    MODIFIED a@12 -> updated a@12; wake 131.0
+            2.0    broken -> close; wake 2.0
+            2.0    tick -> 
+            2.0    apply -> WATCH rv=12; wake 132.0
         "#]],
     );
 }
@@ -47,14 +47,14 @@ fn pr_1_7_a_clean_end_after_a_while_is_reopened_at_once_with_jitter() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-               60.0 bookmark 30 -> bookmark 30; wake 190.0
-              300.0 closed -> close; wake 300.0
-              300.0 tick -> WATCH rv=30; wake 430.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            60.0   bookmark 30 -> bookmark 30; wake 190.0
+            300.0  closed -> close; wake 300.0
+            300.0  tick -> WATCH rv=30; wake 430.0
         "#]],
     );
 }
@@ -76,15 +76,15 @@ fn pr_f29_a_quiet_watch_cut_by_a_balancer_is_normal() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-               50.0 closed -> close; wake 50.0
-               50.0 tick -> WATCH rv=10; wake 180.0
-               50.0 ok -> wake 180.0
-              110.0 closed -> close; wake 110.0
-              110.0 tick -> WATCH rv=10; wake 240.0
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            50.0   closed -> close; wake 50.0
+            50.0   tick -> WATCH rv=10; wake 180.0
+            50.0   ok -> wake 180.0
+            110.0  closed -> close; wake 110.0
+            110.0  tick -> WATCH rv=10; wake 240.0
         "#]],
     );
 }
@@ -112,21 +112,21 @@ fn cg_r19_a_server_that_ends_each_watch_after_one_event_meets_a_backoff() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-                0.0 MODIFIED a@11 -> updated a@11; wake 130.0
-                0.0 closed -> close; wake 0.8
-                0.8 tick -> WATCH rv=11; wake 130.8
-                0.8 ok -> wake 130.8
-                0.8 MODIFIED a@12 -> updated a@12; wake 130.8
-                0.8 closed -> close; wake 2.8
-                2.8 tick -> WATCH rv=12; wake 132.8
-                2.8 ok -> wake 132.8
-                2.8 MODIFIED a@13 -> updated a@13; wake 132.8
-                2.8 closed -> close; wake 7.0
-                7.0 tick -> WATCH rv=13; wake 137.0
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            0.0    MODIFIED a@11 -> updated a@11; wake 130.0
+            0.0    closed -> close; wake 0.8
+            0.8    tick -> WATCH rv=11; wake 130.8
+            0.8    ok -> wake 130.8
+            0.8    MODIFIED a@12 -> updated a@12; wake 130.8
+            0.8    closed -> close; wake 2.8
+            2.8    tick -> WATCH rv=12; wake 132.8
+            2.8    ok -> wake 132.8
+            2.8    MODIFIED a@13 -> updated a@13; wake 132.8
+            2.8    closed -> close; wake 7.0
+            7.0    tick -> WATCH rv=13; wake 137.0
         "#]],
     );
 }
@@ -154,21 +154,21 @@ fn pr_w12_pr_w17_streams_that_end_at_once_lead_to_a_list_after_four() {
             tick
         ",
         expect![[r#"
-                0.0 start -> LIST rv=''; wake 60.0
-                0.0 ok -> replace{; wake 60.0
-                0.0 page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
-                0.0 ok -> wake 130.0
-                0.0 closed -> close; wake 0.8
-                0.8 tick -> WATCH rv=10; wake 130.8
-                0.8 ok -> wake 130.8
-                0.8 closed -> close; wake 2.8
-                2.8 tick -> WATCH rv=10; wake 132.8
-                2.8 ok -> wake 132.8
-                2.8 closed -> close; wake 7.0
-                7.0 tick -> WATCH rv=10; wake 137.0
-                7.0 ok -> wake 137.0
-                7.0 closed -> close; wake 15.6
-               15.6 tick -> LIST rv=''; wake 75.6
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 a@7 -> a@7; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+            0.0    ok -> wake 130.0
+            0.0    closed -> close; wake 0.8
+            0.8    tick -> WATCH rv=10; wake 130.8
+            0.8    ok -> wake 130.8
+            0.8    closed -> close; wake 2.8
+            2.8    tick -> WATCH rv=10; wake 132.8
+            2.8    ok -> wake 132.8
+            2.8    closed -> close; wake 7.0
+            7.0    tick -> WATCH rv=10; wake 137.0
+            7.0    ok -> wake 137.0
+            7.0    closed -> close; wake 15.6
+            15.6   tick -> LIST rv=''; wake 75.6
         "#]],
     );
 }
@@ -189,16 +189,16 @@ fn pr_f14_a_bookmark_without_or_with_a_lower_version_moves_nothing() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 bookmark '' -> wake 131.0
-                1.0 bookmark 9 -> wake 131.0
-                1.0 bookmark 11 -> bookmark 11; wake 131.0
-               60.0 broken -> close; wake 60.0
-               60.0 tick -> WATCH rv=11; wake 190.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    bookmark '' -> wake 131.0
+            1.0    bookmark 9 -> wake 131.0
+            1.0    bookmark 11 -> bookmark 11; wake 131.0
+            60.0   broken -> close; wake 60.0
+            60.0   tick -> WATCH rv=11; wake 190.0
         "#]],
     );
 }
@@ -216,13 +216,13 @@ fn pr_e13_events_may_share_a_version() {
             DELETED b@12
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 DELETED a@12 -> deleted a@12; wake 131.0
-                1.0 DELETED b@12 -> deleted b@12; wake 131.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    DELETED a@12 -> deleted a@12; wake 131.0
+            1.0    DELETED b@12 -> deleted b@12; wake 131.0
         "#]],
     );
 }
@@ -241,14 +241,14 @@ fn pr_1_7_an_event_from_the_past_leads_to_a_consistent_list() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 MODIFIED a@12 -> updated a@12; wake 131.0
-                1.0 MODIFIED a@11 -> close; wake 1.8
-                1.8 tick -> WATCHLIST rv=''; wake 31.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    MODIFIED a@12 -> updated a@12; wake 131.0
+            1.0    MODIFIED a@11 -> close; wake 1.8
+            1.8    tick -> WATCHLIST rv=''; wake 31.8
         "#]],
     );
 }
@@ -268,15 +268,15 @@ fn pr_e7_pr_1_7_unfit_frames_do_not_move_the_version_and_three_lead_to_a_list() 
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 unfit -> wake 131.0
-                1.0 ADDED ?? -> wake 131.0
-                2.0 unfit -> close; wake 2.8
-                2.8 tick -> WATCHLIST rv=''; wake 32.8
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    unfit -> wake 131.0
+            1.0    ADDED ?? -> wake 131.0
+            2.0    unfit -> close; wake 2.8
+            2.8    tick -> WATCHLIST rv=''; wake 32.8
         "#]],
     );
 }
@@ -295,14 +295,14 @@ fn pr_f44_an_object_without_a_version_is_unfit() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 130.0
-                1.0 ADDED c@ -> wake 131.0
-                2.0 broken -> close; wake 2.0
-                2.0 tick -> WATCH rv=10; wake 132.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            1.0    ADDED c@ -> wake 131.0
+            2.0    broken -> close; wake 2.0
+            2.0    tick -> WATCH rv=10; wake 132.0
         "#]],
     );
 }
@@ -322,13 +322,13 @@ fn cg_r1_a_watch_that_outlives_its_timeout_is_dead() {
             tick
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 ADDED b@9 -> b@9; wake 10.0
-                0.0 initial-end 10 -> } rv=10 epoch=0; wake 510.7
-              510.7 tick -> close; wake 511.5
-              511.5 tick -> WATCH rv=10; wake 870.0
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    ADDED b@9 -> b@9; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 510.7
+            510.7  tick -> close; wake 511.5
+            511.5  tick -> WATCH rv=10; wake 870.0
         "#]],
     );
 }
@@ -345,12 +345,12 @@ fn cg_r26_nothing_follows_a_stop() {
             closed
         ",
         expect![[r#"
-                0.0 start -> WATCHLIST rv=''; wake 30.0
-                0.0 ok -> replace{; wake 30.0
-                0.0 ADDED a@7 -> a@7; wake 10.0
-                0.0 stop -> }abort; close
-                1.0 ADDED b@8 -> 
-                1.0 closed -> 
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    stop -> }abort; close
+            1.0    ADDED b@8 -> 
+            1.0    closed -> 
         "#]],
     );
 }

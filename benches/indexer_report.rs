@@ -1,0 +1,194 @@
+//! What criterion does not show of the store: the longest wait of a reader, allocations an event,
+//! bytes an object.
+//!
+//! Prints one line a figure; `cargo bench --bench indexer_report`. The peer of the waits is a
+//! `HashMap` behind a `parking_lot::RwLock` that is cleared and filled again under it, as
+//! client-go's Replace does (cg-S1).
+
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::{
+    alloc::System,
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Instant,
+};
+
+use parking_lot::RwLock;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tidings_engine::{entry::Entry, indexer::Sweep};
+
+mod store;
+
+use store::{entry, filled, key, shuffled};
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const COUNT: usize = 100_000;
+
+fn main() {
+    // `cargo test --benches` runs this too, with another argument.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    overhead();
+    allocations();
+    events();
+    waits();
+}
+
+/// Bytes beside the objects' own, with one index of 50 values.
+fn overhead() {
+    for count in [1_000, 10_000, 25_000, 50_000, 100_000, 200_000] {
+        let region = Region::new(GLOBAL);
+        let indexer = filled(count, 1);
+        let change = region.change();
+        let live = change.bytes_allocated - change.bytes_deallocated;
+        let overhead = (live - indexer.entry_bytes()) / count;
+        assert_eq!(indexer.reader().len(), count);
+        println!("overhead/{count}: {overhead} bytes an object, two counters of 8 among them");
+    }
+}
+
+/// Allocations of upsert + publish + reclaim in the steady state, the object not among them.
+fn allocations() {
+    for indexes in [0, 1, 4] {
+        let mut indexer = filled(COUNT, indexes);
+        let order = shuffled(COUNT);
+        let entries: Vec<_> = order[..2_000]
+            .iter()
+            .map(|&number| entry(&indexer, number, COUNT + number))
+            .collect();
+        let (mut measured, mut region) = (0, Region::new(GLOBAL));
+        for (turn, entry) in entries.into_iter().enumerate() {
+            if turn == 1_000 {
+                region = Region::new(GLOBAL);
+            }
+            measured += usize::from(turn >= 1_000);
+            indexer.upsert(entry);
+            assert!(indexer.publish(None, 0));
+            indexer.reclaim(1_000);
+        }
+        let change = region.change();
+        let count = change.allocations + change.reallocations;
+        println!("allocations/upsert+publish/{indexes}idx: {count} in {measured} events");
+    }
+    let mut indexer = filled(COUNT, 1);
+    let items: Vec<_> = (0..COUNT)
+        .map(|number| entry(&indexer, number, number + 1))
+        .collect();
+    let region = Region::new(GLOBAL);
+    indexer.replace_begin(false);
+    for item in items {
+        indexer.replace_item(item);
+    }
+    assert!(indexer.replace_end(Sweep::All).is_empty() && !indexer.publish(None, 0));
+    let change = region.change();
+    println!(
+        "allocations/replace_unchanged: {} in {COUNT} items, {} bytes",
+        change.allocations, change.bytes_allocated
+    );
+}
+
+/// The distribution of one event's cost.
+fn events() {
+    let mut indexer = filled(COUNT, 1);
+    let order = shuffled(COUNT);
+    let mut times = Vec::new();
+    for chunk in order.chunks(1_000) {
+        let fresh = |&number: &usize| entry(&indexer, number, COUNT + number);
+        let batch: Vec<_> = chunk.iter().map(fresh).collect();
+        for entry in batch {
+            let start = Instant::now();
+            indexer.upsert(entry);
+            indexer.publish(None, 0);
+            indexer.reclaim(1_000);
+            times.push(start.elapsed().as_nanos());
+        }
+    }
+    println!("upsert+publish+reclaim/1idx: {} ns", summary(&mut times));
+}
+
+/// Waits of a reader while every object is replaced, again and again.
+fn waits() {
+    let mut indexer = filled(COUNT, 1);
+    let reader = indexer.reader();
+    let idle = watch(
+        |key| assert!(reader.get(key).is_some()),
+        || thread::sleep(std::time::Duration::from_secs(2)),
+    );
+    println!("wait/idle: {idle} ns");
+    let replaced = watch(
+        |key| assert!(reader.get(key).is_some()),
+        || {
+            for round in 1..=5 {
+                indexer.replace_begin(false);
+                for number in 0..COUNT {
+                    let entry = entry(&indexer, number, round * COUNT + number);
+                    indexer.replace_item(entry);
+                }
+                assert!(indexer.replace_end(Sweep::All).is_empty());
+                assert!(indexer.publish(None, 0));
+                while indexer.reclaim(4_096) > 0 {}
+            }
+        },
+    );
+    println!("wait/replace: {replaced} ns");
+    let locked: RwLock<HashMap<String, Entry<()>>> = RwLock::default();
+    let fill = |round: usize| -> HashMap<_, _> {
+        let fresh = |number| (key(number), entry(&indexer, number, round * COUNT + number));
+        (0..COUNT).map(fresh).collect()
+    };
+    *locked.write() = fill(9);
+    let peer = watch(
+        |key| assert!(locked.read().get(key).cloned().is_some()),
+        || {
+            for round in 10..15 {
+                let mut items: Vec<_> = fill(round).into_iter().collect();
+                let mut map = locked.write();
+                map.clear();
+                map.extend(items.drain(..));
+            }
+        },
+    );
+    println!("wait/replace/peer-rwlock: {peer} ns");
+}
+
+/// Times each of a reader's gets while `work` is done.
+fn watch(get: impl Fn(&str) + Sync, work: impl FnOnce()) -> String {
+    let keys: Vec<_> = shuffled(COUNT).into_iter().map(key).collect();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut times = Vec::with_capacity(100_000_000);
+            for key in keys.iter().cycle() {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let start = Instant::now();
+                get(key);
+                times.push(start.elapsed().as_nanos());
+            }
+            summary(&mut times)
+        });
+        work();
+        stop.store(true, Ordering::Relaxed);
+        reader.join().expect("the reader ends")
+    })
+}
+
+fn summary(times: &mut [u128]) -> String {
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100_000];
+    format!(
+        "p50 {} p99 {} p99.9 {} p99.99 {} max {} (n {})",
+        at(50_000),
+        at(99_000),
+        at(99_900),
+        at(99_990),
+        at(100_000),
+        times.len()
+    )
+}

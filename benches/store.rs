@@ -1,0 +1,96 @@
+//! A store as it is in production: 4.5 KB an object, keys of 31 bytes, an index of 50 values.
+
+use std::sync::LazyLock;
+
+use tidings_api::object::{Object, Parts};
+use tidings_engine::{
+    entry::{Entry, Value},
+    indexer::{IndexFn, Indexer, IndexerConfig},
+};
+
+/// Bytes of an object's JSON.
+pub(crate) const JSON_BYTES: usize = 4_400;
+/// Values of an index.
+pub(crate) const INDEX_VALUES: usize = 50;
+
+static JSON: LazyLock<String> = LazyLock::new(|| "x".repeat(JSON_BYTES));
+
+/// The key of an object, 31 bytes.
+pub(crate) fn key(number: usize) -> String {
+    format!("namespace-{:02}/deployment-{number:07}", number % 60)
+}
+
+/// An object in a version.
+pub(crate) fn object(scratch: &mut Vec<u8>, number: usize, version: usize) -> Object {
+    let key = key(number);
+    let (namespace, name) = key.split_once('/').expect("it has a slash");
+    let (uid, version) = (
+        format!("6f1f0d0a-0000-4000-a000-{number:012x}"),
+        version.to_string(),
+    );
+    let json = [JSON.as_str()];
+    let parts = Parts {
+        namespace,
+        name,
+        uid: &uid,
+        resource_version: &version,
+        labels: "",
+        json: &json,
+    };
+    Object::pack(scratch, &parts).expect("it is small")
+}
+
+/// The entry of an object.
+pub(crate) fn entry(indexer: &Indexer<()>, number: usize, version: usize) -> Entry<()> {
+    let object = object(&mut Vec::new(), number, version);
+    let hash = indexer.hash_key(object.key_bytes());
+    Entry::new(hash, object, Value::Decoded(()))
+}
+
+/// An index function of 50 values that depends on the object's name: index `salt` has its own.
+pub(crate) fn by_node(salt: usize) -> IndexFn<()> {
+    let values: Vec<String> = (0..INDEX_VALUES)
+        .map(|value| format!("node-{salt}-{value:03}.example.com"))
+        .collect();
+    Box::new(move |entry, emit| {
+        let digits = entry.object.name().bytes().rev().take(4);
+        let number = digits.fold(0, |sum: usize, digit| {
+            sum.wrapping_mul(7 + salt) + usize::from(digit & 15)
+        });
+        emit(&values[number % INDEX_VALUES]);
+    })
+}
+
+/// A published store of `count` objects with `indexes` indexes.
+pub(crate) fn filled(count: usize, indexes: usize) -> Indexer<()> {
+    let mut indexer = Indexer::new(IndexerConfig {
+        seed: 0x5eed,
+        ..IndexerConfig::default()
+    });
+    for salt in 0..indexes {
+        indexer
+            .add_index(&format!("node-{salt}"), by_node(salt))
+            .expect("its name is new");
+    }
+    for number in 0..count {
+        let entry = entry(&indexer, number, number + 1);
+        indexer.upsert(entry);
+    }
+    indexer.publish(None, 0);
+    while indexer.reclaim(10_000) > 0 {}
+    indexer
+}
+
+/// Numbers below `below` in an order that no prefetcher guesses, the same in every run.
+pub(crate) fn shuffled(below: usize) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..below).collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for at in (1..below).rev() {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let other = usize::try_from(state >> 33).unwrap_or(0) % (at + 1);
+        numbers.swap(at, other);
+    }
+    numbers
+}
