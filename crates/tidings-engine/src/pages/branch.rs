@@ -19,15 +19,18 @@ use super::{
     pool::{Pool, unshare_page},
 };
 
+/// A bit a slot.
+type Starts = u32;
+
 /// Hash bits that a branch consumes.
-pub(super) const BRANCH_BITS: u32 = 4;
+pub(super) const BRANCH_BITS: u32 = 5;
 /// Slots of a branch.
 pub(super) const BRANCH_LEN: usize = 1 << BRANCH_BITS;
 /// Levels of branches until the hash is used up.
 pub(super) const LEVEL_MAX: u32 = u64::BITS / BRANCH_BITS;
 
 pub(super) struct Branch<E> {
-    starts: u16,
+    starts: Starts,
     slots: [Slot<E>; BRANCH_LEN],
 }
 
@@ -91,13 +94,13 @@ impl<E> Branch<E> {
 
     #[inline]
     fn run_start(&self, at: usize) -> usize {
-        let upto = self.starts & (u16::MAX >> (BRANCH_LEN - 1 - at));
+        let upto = self.starts & (Starts::MAX >> (BRANCH_LEN - 1 - at));
         // N1: bit 0 is set, so there is a start; the mask tells the compiler that it fits.
         (upto.leading_zeros() as usize ^ (BRANCH_LEN - 1)) & (BRANCH_LEN - 1)
     }
 
     fn run_len(&self, start: usize) -> usize {
-        let after = u32::from(self.starts) >> (start + 1);
+        let after = u64::from(self.starts) >> (start + 1);
         match after {
             0 => BRANCH_LEN - start,
             _ => after.trailing_zeros() as usize + 1,

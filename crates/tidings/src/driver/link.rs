@@ -28,7 +28,7 @@ pub(super) type ProbeFuture = Pin<Box<dyn Future<Output = Probed> + Send>>;
 /// What the driver has in flight.
 pub(super) enum Link {
     Closed,
-    Opening { opening: Opening, purpose: Purpose },
+    Opening { opening: Opening, purpose: Purpose, limits: Limits },
     /// A refusal: its body is read as far as a Status may go.
     Refused { response: Response, text: Vec<u8> },
     Open(Box<Stream>),
@@ -57,8 +57,8 @@ pub(super) enum LinkEvent {
 }
 
 impl Link {
-    pub(super) const fn opening(opening: Opening, purpose: Purpose) -> Self {
-        Self::Opening { opening, purpose }
+    pub(super) const fn opening(opening: Opening, purpose: Purpose, limits: Limits) -> Self {
+        Self::Opening { opening, purpose, limits }
     }
 
     /// Whether there is something to read without waiting for the socket.
@@ -75,15 +75,15 @@ impl Link {
         loop {
             match self {
                 Self::Closed => return Poll::Pending,
-                Self::Opening { opening, purpose } => {
+                Self::Opening { opening, purpose, limits } => {
                     let Poll::Ready(opened) = opening.as_mut().poll(context) else {
                         return Poll::Pending;
                     };
-                    let purpose = *purpose;
+                    let (purpose, limits) = (*purpose, *limits);
                     match opened {
                         Err(failure) => return Poll::Ready(self.fail(failure)),
                         Ok(response) if response.status == 200 => {
-                            return Poll::Ready(self.accept(response, purpose));
+                            return Poll::Ready(self.accept(response, purpose, &limits));
                         }
                         Ok(response) => *self = Self::Refused { response, text: Vec::new() },
                     }
@@ -112,8 +112,7 @@ impl Link {
         LinkEvent::Failed(FailureKind::Transport, failure.0)
     }
 
-    fn accept(&mut self, response: Response, purpose: Purpose) -> LinkEvent {
-        let limits = Limits::default();
+    fn accept(&mut self, response: Response, purpose: Purpose, limits: &Limits) -> LinkEvent {
         *self = Self::Closed;
         // pr-F32: a proxy's page may come with a 200.
         let media = response.content_type.split(';').next().unwrap_or_default().trim();
@@ -131,8 +130,8 @@ impl Link {
             }
         };
         let decoder = match purpose {
-            Purpose::List | Purpose::Probe => Decoder::Page(PageDecoder::new(&limits)),
-            Purpose::Watch => Decoder::Frames(FrameDecoder::new(&limits)),
+            Purpose::List | Purpose::Probe => Decoder::Page(PageDecoder::new(limits)),
+            Purpose::Watch => Decoder::Frames(FrameDecoder::new(limits)),
         };
         *self = Self::Open(Box::new(Stream {
             body: response.body,

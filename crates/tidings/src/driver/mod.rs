@@ -175,7 +175,7 @@ impl<P: Payload> Driver<P> {
         };
         tracing::debug!(%call, resource = %scope.resource, "open");
         let opening = self.parts.transport.open(request, purpose);
-        self.link = Link::opening(opening, purpose);
+        self.link = Link::opening(opening, purpose, self.parts.limits);
     }
 
     fn start_probe(&mut self) {
@@ -310,3 +310,6 @@ const EVENTS_BUDGET: usize = 1024;
 /// How often counters are published while nothing else changes.
 const STATE_PERIOD: Duration = Duration::from_millis(100);
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests;

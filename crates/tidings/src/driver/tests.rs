@@ -1,0 +1,8 @@
+//! The driver over scripted streams and a paused clock: every fault, no socket, no waiting.
+
+mod faults;
+mod handles;
+mod script;
+mod streams;
+
+use super::*;
