@@ -35,6 +35,7 @@ fn main() {
     }
     overhead();
     allocations();
+    reads();
     events();
     waits();
 }
@@ -109,6 +110,89 @@ fn events() {
         }
     }
     println!("upsert+publish+reclaim/1idx: {} ns", summary(&mut times));
+}
+
+/// Reads in short turns beside the floors, so that the machine's noise hits all alike.
+fn reads() {
+    let mut indexer = filled(COUNT, 1);
+    let reader = indexer.reader();
+    let map: HashMap<Box<str>, Entry<()>, store::SameHash> = reader
+        .snapshot()
+        .iter()
+        .map(|entry| (entry.object.key().into(), entry.clone()))
+        .collect();
+    let locked = RwLock::new(map.clone());
+    let keys: Vec<_> = shuffled(COUNT).into_iter().map(key).collect();
+    let turns = || {
+        let snapshot = reader.snapshot();
+        let mut turns = [
+            Turn::new("floor-hashmap", |key| map.get(key).cloned().is_some()),
+            Turn::new("peer-rwlock", |key| {
+                locked.read().get(key).cloned().is_some()
+            }),
+            Turn::new("get", |key| reader.get(key).is_some()),
+            Turn::new("with", |key| reader.with(key, |entry| entry.is_some())),
+            Turn::new("snapshot.get", |key| snapshot.get(key).is_some()),
+        ];
+        // Each reads other keys than its neighbours have read a moment ago.
+        let chunks: Vec<_> = keys.chunks(1_000).collect();
+        for round in 0..1_000 {
+            for (at, turn) in turns.iter_mut().enumerate() {
+                turn.take(chunks[(round + at * 20) % chunks.len()]);
+            }
+        }
+        turns.map(|turn| turn.to_string()).join("\n    ")
+    };
+    println!("get/100k, ns:\n    {}", turns());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| store::write_at_a_pace(&mut indexer, COUNT, &stop));
+        println!("get/100k under 10k writes/s, ns:\n    {}", turns());
+        stop.store(true, Ordering::Relaxed);
+        assert!(writer.join().expect("the writer ends") > 1_000);
+    });
+}
+
+/// One way to read, and how long its chunks took.
+struct Turn<'a> {
+    name: &'static str,
+    get: Box<dyn Fn(&str) -> bool + 'a>,
+    times: Vec<u128>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(name: &'static str, get: impl Fn(&str) -> bool + 'a) -> Self {
+        Self {
+            name,
+            get: Box::new(get),
+            times: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, keys: &[String]) {
+        let start = Instant::now();
+        for key in keys {
+            assert!((self.get)(key));
+        }
+        self.times
+            .push(start.elapsed().as_nanos() / keys.len() as u128);
+    }
+}
+
+impl std::fmt::Display for Turn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        write!(
+            f,
+            "{:14} p1 {} p10 {} p50 {}",
+            self.name,
+            at(1),
+            at(10),
+            at(50)
+        )
+    }
 }
 
 /// Waits of a reader while every object is replaced, again and again.

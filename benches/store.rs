@@ -1,7 +1,16 @@
 //! A store as it is in production: 4.5 KB an object, keys of 31 bytes, an index of 50 values.
 
-use std::sync::LazyLock;
+use std::{
+    hash::{BuildHasher, Hasher},
+    hint::spin_loop,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_micro_inline};
 use tidings_api::object::{Object, Parts};
 use tidings_engine::{
     entry::{Entry, Value},
@@ -93,4 +102,58 @@ pub(crate) fn shuffled(below: usize) -> Vec<usize> {
         numbers.swap(at, other);
     }
     numbers
+}
+
+/// Upserts and publishes one object of `count` every 100 us until it is told to stop, and returns
+/// how many.
+pub(crate) fn write_at_a_pace(indexer: &mut Indexer<()>, count: usize, stop: &AtomicBool) -> u32 {
+    let start = Instant::now();
+    let mut written = 0;
+    let mut turn = 0;
+    while !stop.load(Ordering::Relaxed) {
+        turn += 1;
+        let entry = entry(indexer, turn * 7_919 % count, count + turn);
+        indexer.upsert(entry);
+        assert!(indexer.publish(None, 0));
+        indexer.reclaim(1_000);
+        written += 1;
+        while start.elapsed() < Duration::from_micros(100) * written {
+            spin_loop();
+        }
+    }
+    written
+}
+
+/// std's map with the store's hash.
+#[derive(Clone)]
+pub(crate) struct SameHash(RapidSecrets);
+
+pub(crate) struct SameHasher(RapidSecrets, u64);
+
+impl BuildHasher for SameHash {
+    type Hasher = SameHasher;
+
+    fn build_hasher(&self) -> SameHasher {
+        SameHasher(self.0, 0)
+    }
+}
+
+impl Hasher for SameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.1 = rapidhash_v3_micro_inline::<true, false>(bytes, &self.0);
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // The end mark of a str; the map hashes one key only.
+    }
+
+    fn finish(&self) -> u64 {
+        self.1
+    }
+}
+
+impl Default for SameHash {
+    fn default() -> Self {
+        Self(RapidSecrets::seed(0x5eed))
+    }
 }

@@ -263,7 +263,7 @@ impl Drop for Group {
         if let Some(leader) = self.leader {
             use rustix::process::{Signal, kill_process_group};
             // It may have ended by itself: then there is nothing to do.
-            let _ = (leader, Signal::KILL, kill_process_group);
+            let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 }

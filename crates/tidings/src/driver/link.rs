@@ -180,7 +180,7 @@ pub(super) async fn probe(opening: Opening, limits: Limits) -> Probed {
 }
 
 /// Bytes that are decoded and applied before the socket is looked at again.
-const SLICE_BYTES: usize = 64 << 10;
+const SLICE_BYTES: usize = 256 << 10;
 const GZIP_SLICE_BYTES: usize = 4 << 10;
 /// Most bytes of a refusal's body that are read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
