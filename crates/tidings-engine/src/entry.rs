@@ -24,7 +24,11 @@ pub struct Entry<P> {
 impl<P> Entry<P> {
     /// An entry from its parts; `hash` is of `object.key_bytes()` under the store's seed.
     pub const fn new(hash: u64, object: Object, value: Value<P>) -> Self {
-        Self { hash, object, value }
+        Self {
+            hash,
+            object,
+            value,
+        }
     }
 
     /// The decoded value, or the last good one while the present one is undecodable.
@@ -38,7 +42,10 @@ impl<P> Entry<P> {
 
 /// What decoding an object gave.
 #[derive(Clone)]
-#[expect(clippy::exhaustive_enums, reason = "a lookup has exactly these answers")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a lookup has exactly these answers"
+)]
 pub enum Value<P> {
     /// The payload.
     Decoded(P),

@@ -53,7 +53,10 @@ impl Factory {
     /// The same over any transport.
     #[must_use]
     pub fn over(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, shared: Mutex::default() }
+        Self {
+            transport,
+            shared: Mutex::default(),
+        }
     }
 
     /// The informer of a scope: a share of the running one, or a new one, configured by
@@ -94,7 +97,11 @@ impl Factory {
     /// How many informers run.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.lock().values().filter(|running| running.strong_count() > 0).count()
+        self.shared
+            .lock()
+            .values()
+            .filter(|running| running.strong_count() > 0)
+            .count()
     }
 
     /// Whether none runs.
@@ -108,7 +115,9 @@ impl Factory {
 
 impl<P: Payload> Clone for SharedInformer<P> {
     fn clone(&self) -> Self {
-        Self { running: Arc::clone(&self.running) }
+        Self {
+            running: Arc::clone(&self.running),
+        }
     }
 }
 

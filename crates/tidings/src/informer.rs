@@ -59,7 +59,10 @@ impl<P: Payload> InformerBuilder<P> {
             transport,
             scope,
             limits: Limits::default(),
-            reflector: ReflectorConfig { seed, ..ReflectorConfig::default() },
+            reflector: ReflectorConfig {
+                seed,
+                ..ReflectorConfig::default()
+            },
             pipeline: PipelineConfig::default(),
             indexes: Vec::new(),
             handlers: Vec::new(),
@@ -143,7 +146,10 @@ impl<P: Payload> InformerBuilder<P> {
         };
         Request::list(&self.scope, &probe).map_err(BuildError::Path)?;
         let seed = self.reflector.seed;
-        let mut indexer = Indexer::new(IndexerConfig { seed, ..IndexerConfig::default() });
+        let mut indexer = Indexer::new(IndexerConfig {
+            seed,
+            ..IndexerConfig::default()
+        });
         for (name, function) in self.indexes {
             let added = indexer.add_index(&name, function);
             added.map_err(|_| BuildError::DuplicateIndex { name })?;
@@ -255,13 +261,15 @@ impl<P: Payload> InformerHandle<P> {
     /// Nothing is lost when the future is dropped.
     pub async fn wait_synced(&self, timeout: Duration) -> Result<(), SyncError> {
         let mut progress = self.progress.clone();
-        let synced = progress.wait_for(|progress| {
-            progress.resource_version.is_some() || progress.stopped
-        });
+        let synced =
+            progress.wait_for(|progress| progress.resource_version.is_some() || progress.stopped);
         match tokio::time::timeout(timeout, synced).await {
             Err(_) => {
                 let doing = self.state.borrow().summary();
-                Err(SyncError::TimedOut { after: timeout, doing })
+                Err(SyncError::TimedOut {
+                    after: timeout,
+                    doing,
+                })
             }
             Ok(Ok(progress)) if progress.resource_version.is_some() => Ok(()),
             Ok(_) => Err(SyncError::Stopped),
@@ -301,7 +309,8 @@ impl<P: Payload> InformerHandle<P> {
         options: HandlerOptions,
         handler: impl Handler<P> + 'static,
     ) -> Result<HandlerId, Stopped> {
-        self.ask(|answer| Command::AddHandler(Box::new(handler), options, answer)).await
+        self.ask(|answer| Command::AddHandler(Box::new(handler), options, answer))
+            .await
     }
 
     /// Removes a handler; `false` if it is not there (any more). Once this returns, it is not
@@ -315,7 +324,8 @@ impl<P: Payload> InformerHandle<P> {
     ///
     /// When the future is dropped the handler may or may not have been removed.
     pub async fn remove_handler(&self, id: HandlerId, removal: Removal) -> Result<bool, Stopped> {
-        self.ask(|answer| Command::RemoveHandler(id, removal, answer)).await
+        self.ask(|answer| Command::RemoveHandler(id, removal, answer))
+            .await
     }
 
     /// Adds an index; what is stored is indexed at once (cg-I12).
@@ -333,7 +343,8 @@ impl<P: Payload> InformerHandle<P> {
         function: impl Fn(&Entry<P>, &mut dyn FnMut(&str)) + Send + 'static,
     ) -> Result<Result<(), BuildError>, Stopped> {
         let function: IndexFn<P> = Box::new(function);
-        self.ask(|answer| Command::AddIndex(name.to_owned(), function, answer)).await
+        self.ask(|answer| Command::AddIndex(name.to_owned(), function, answer))
+            .await
     }
 
     /// Has every handler that asked for resyncs told everything again.
@@ -346,7 +357,10 @@ impl<P: Payload> InformerHandle<P> {
     ///
     /// When the future is dropped the resync may or may not happen.
     pub async fn resync(&self) -> Result<(), Stopped> {
-        self.commands.send(Command::Resync).await.map_err(|_| Stopped)
+        self.commands
+            .send(Command::Resync)
+            .await
+            .map_err(|_| Stopped)
     }
 
     /// Stops the informer. [`Informer::run`] returns soon after; the store remains as it is.
@@ -354,10 +368,15 @@ impl<P: Payload> InformerHandle<P> {
         self.stop.send_replace(true);
     }
 
-    async fn ask<A>(&self, command: impl FnOnce(oneshot::Sender<A>) -> Command<P>)
-    -> Result<A, Stopped> {
+    async fn ask<A>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<A>) -> Command<P>,
+    ) -> Result<A, Stopped> {
         let (sender, receiver) = oneshot::channel();
-        self.commands.send(command(sender)).await.map_err(|_| Stopped)?;
+        self.commands
+            .send(command(sender))
+            .await
+            .map_err(|_| Stopped)?;
         receiver.await.map_err(|_| Stopped)
     }
 }

@@ -44,7 +44,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Payload for Arc<T> {
     const DECODES: bool = true;
 
     fn decode(json: &str) -> Result<Self, DecodeError> {
-        serde_json::from_str(json).map(Self::new).map_err(|error| DecodeError::new(&error))
+        serde_json::from_str(json)
+            .map(Self::new)
+            .map_err(|error| DecodeError::new(&error))
     }
 }
 
@@ -67,15 +69,25 @@ impl DecodeError {
             serde_json::error::Category::Data => "the object does not fit its type",
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => "the object is not valid JSON, or nested too deep",
+            | serde_json::error::Category::Eof => {
+                "the object is not valid JSON, or nested too deep"
+            }
         };
-        Self { what, line: error.line(), column: error.column() }
+        Self {
+            what,
+            line: error.line(),
+            column: error.column(),
+        }
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (line {}, column {})", self.what, self.line, self.column)
+        write!(
+            f,
+            "{} (line {}, column {})",
+            self.what, self.line, self.column
+        )
     }
 }
 
@@ -95,9 +107,15 @@ mod tests {
     #[test]
     fn a_decode_error_names_the_place_and_never_the_content() {
         let error = <Arc<Spec>>::decode(r#"{"replicas":"hunter2-secret"}"#).unwrap_err();
-        assert_eq!(error.to_string(), "the object does not fit its type (line 1, column 28)");
+        assert_eq!(
+            error.to_string(),
+            "the object does not fit its type (line 1, column 28)"
+        );
         assert!(!format!("{error:?}{error}").contains("hunter2"));
-        assert_eq!(<Arc<Spec>>::decode(r#"{"replicas":3}"#).unwrap().replicas, 3);
+        assert_eq!(
+            <Arc<Spec>>::decode(r#"{"replicas":3}"#).unwrap().replicas,
+            3
+        );
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl State {
     /// How long the store may have lagged the server for another reason than the network's delay.
     #[must_use]
     pub fn stale_for(&self) -> Option<Duration> {
-        self.condition.stale_since.map(|since| self.at.saturating_since(since))
+        self.condition
+            .stale_since
+            .map(|since| self.at.saturating_since(since))
     }
 
     /// One line for people.
@@ -75,10 +77,18 @@ impl State {
     pub fn summary(&self) -> String {
         let mut line = match &self.condition.activity {
             Activity::Idle => "not started".to_owned(),
-            Activity::Listing { items, remaining: Some(remaining), .. } => {
+            Activity::Listing {
+                items,
+                remaining: Some(remaining),
+                ..
+            } => {
                 format!("listing: {items} of {}", items + remaining)
             }
-            Activity::Listing { items, remaining: None, .. } => format!("listing: {items}"),
+            Activity::Listing {
+                items,
+                remaining: None,
+                ..
+            } => format!("listing: {items}"),
             Activity::Watching if self.condition.stale_since.is_some() => {
                 "watching, maybe stale".to_owned()
             }

@@ -20,7 +20,10 @@ pub struct Store<P> {
 
 /// What a lookup finds. Absence is never concluded from what cannot be decoded (INV-S11).
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a lookup has exactly these answers")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a lookup has exactly these answers"
+)]
 pub enum Lookup<P> {
     /// There is no such object.
     Absent,
@@ -79,7 +82,11 @@ impl<P: Clone> Store<P> {
             Value::Poisoned(poison) => Arc::clone(poison),
         };
         let last_good = poison.last_good.clone();
-        Lookup::Undecodable { entry, problem: poison.problem.clone(), last_good }
+        Lookup::Undecodable {
+            entry,
+            problem: poison.problem.clone(),
+            last_good,
+        }
     }
 
     /// All objects, in no particular order.
@@ -148,6 +155,9 @@ impl<P: Clone> Store<P> {
 
 impl<P> Clone for Store<P> {
     fn clone(&self) -> Self {
-        Self { reader: self.reader.clone(), progress: self.progress.clone() }
+        Self {
+            reader: self.reader.clone(),
+            progress: self.progress.clone(),
+        }
     }
 }

@@ -34,7 +34,10 @@ use crate::{state::Progress, store::Store};
 
 /// One thing that a subscription tells.
 #[derive(Clone)]
-#[expect(clippy::exhaustive_enums, reason = "a consumer decides on every kind of event")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a consumer decides on every kind of event"
+)]
 pub enum SubscriptionEvent<P> {
     /// The object is new to this subscription.
     Added(Entry<P>),
@@ -100,10 +103,23 @@ impl<P: Clone> Subscription<P> {
         progress: watch::Receiver<Progress>,
         subscribers: &Subscribers<P>,
     ) -> Self {
-        let position = Position { known: Snapshot::empty(), known_changes: 0, under_way: None };
-        let slot = Arc::new(Slot { position: Mutex::new(Some(position)) });
+        let position = Position {
+            known: Snapshot::empty(),
+            known_changes: 0,
+            under_way: None,
+        };
+        let slot = Arc::new(Slot {
+            position: Mutex::new(Some(position)),
+        });
         subscribers.add(&slot);
-        Self { store, progress, slot, ready: VecDeque::new(), synced: false, resyncs: 0 }
+        Self {
+            store,
+            progress,
+            slot,
+            ready: VecDeque::new(),
+            synced: false,
+            resyncs: 0,
+        }
     }
 
     /// The next event, or `None` once the informer has stopped and everything is told.
@@ -131,8 +147,13 @@ impl<P: Clone> Subscription<P> {
     pub fn lag(&self) -> Lag {
         let changes = self.progress.borrow().changes;
         let position = self.slot.position.lock();
-        let known = position.as_ref().map_or(0, |position| position.known_changes);
-        Lag { changes: changes.saturating_sub(known), resyncs: self.resyncs }
+        let known = position
+            .as_ref()
+            .map_or(0, |position| position.known_changes);
+        Lag {
+            changes: changes.saturating_sub(known),
+            resyncs: self.resyncs,
+        }
     }
 
     /// Takes a slice of what is to be told. Returns whether there may be more.
@@ -142,9 +163,14 @@ impl<P: Clone> Subscription<P> {
             let known = self.store.snapshot();
             self.resyncs += 1;
             self.ready.clear();
-            self.ready.push_back(SubscriptionEvent::Resync(known.clone()));
+            self.ready
+                .push_back(SubscriptionEvent::Resync(known.clone()));
             let known_changes = progress.changes;
-            *guard = Some(Position { known, known_changes, under_way: None });
+            *guard = Some(Position {
+                known,
+                known_changes,
+                under_way: None,
+            });
             return true;
         };
         if let Some((target, changes, mut difference)) = position.under_way.take() {
@@ -156,8 +182,14 @@ impl<P: Clone> Subscription<P> {
                 position.under_way = Some((target, changes, difference));
             }
             for difference in slice {
-                let change = Change { old: difference.old, new: difference.new, last: None };
-                change.tell(false, |event| self.ready.push_back(SubscriptionEvent::from(&event)));
+                let change = Change {
+                    old: difference.old,
+                    new: difference.new,
+                    last: None,
+                };
+                change.tell(false, |event| {
+                    self.ready.push_back(SubscriptionEvent::from(&event))
+                });
             }
             return true;
         }
@@ -194,9 +226,10 @@ impl<P: Clone> From<&Event<'_, P>> for SubscriptionEvent<P> {
     fn from(event: &Event<'_, P>) -> Self {
         match event {
             Event::Added { new, .. } => Self::Added((*new).clone()),
-            Event::Updated { old, new } => {
-                Self::Updated { old: (*old).clone(), new: (*new).clone() }
-            }
+            Event::Updated { old, new } => Self::Updated {
+                old: (*old).clone(),
+                new: (*new).clone(),
+            },
             Event::Deleted { last, .. } => Self::Deleted((*last).clone()),
             Event::Poisoned { entry } => Self::Poisoned((*entry).clone()),
         }
@@ -207,7 +240,10 @@ impl<P: Clone> From<&Event<'_, P>> for SubscriptionEvent<P> {
 
 impl<P> Subscribers<P> {
     pub(crate) const fn new(lag_max: u64) -> Self {
-        Self { lag_max, slots: Mutex::new(Vec::new()) }
+        Self {
+            lag_max,
+            slots: Mutex::new(Vec::new()),
+        }
     }
 
     fn add(&self, slot: &Arc<Slot<P>>) {
@@ -222,7 +258,10 @@ impl<P> Subscribers<P> {
             };
             let mut position = slot.position.lock();
             let behind = |position: &Position<P>| changes.saturating_sub(position.known_changes);
-            if position.as_ref().is_some_and(|position| behind(position) > self.lag_max) {
+            if position
+                .as_ref()
+                .is_some_and(|position| behind(position) > self.lag_max)
+            {
                 *position = None;
             }
             true

@@ -18,7 +18,10 @@ use tidings_api::request::Request;
 
 /// What a request is for: it decides about deadlines and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "every transport decides about every purpose")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every transport decides about every purpose"
+)]
 pub enum Purpose {
     /// A list, or a page of one.
     List,
@@ -114,7 +117,10 @@ impl HttpTransport {
     /// A transport over a client.
     #[must_use]
     pub fn new(client: tidings_http::Client) -> Self {
-        Self { client, refused: Arc::default() }
+        Self {
+            client,
+            refused: Arc::default(),
+        }
     }
 }
 

@@ -53,7 +53,10 @@ enum Slot<P> {
 
 /// The queue is full: the delta comes back, to be pushed again once something was popped.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "it has nothing but what it gives back")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has nothing but what it gives back"
+)]
 pub struct Full<P>(pub Delta<P>);
 
 // === impl DeltaFifo ===
@@ -161,7 +164,9 @@ impl<P> DeltaFifo<P> {
         assert_eq!(self.depth, queued, "depth");
         assert!(self.depth <= self.depth_max, "Q4");
         for (key, position) in &self.pending {
-            let slot = usize::try_from(position - self.popped).ok().and_then(|i| self.slots.get(i));
+            let slot = usize::try_from(position - self.popped)
+                .ok()
+                .and_then(|i| self.slots.get(i));
             let first = slot.and_then(Slot::first_key);
             assert_eq!(first, Some(&**key), "a pending key points at its slot");
         }
@@ -169,7 +174,10 @@ impl<P> DeltaFifo<P> {
 
     /// Whether the delta was added rather than merged away.
     fn push_per_key(&mut self, delta: Delta<P>) -> bool {
-        let merges = matches!(delta, Delta::Added(_) | Delta::Updated(_) | Delta::Deleted(_));
+        let merges = matches!(
+            delta,
+            Delta::Added(_) | Delta::Updated(_) | Delta::Deleted(_)
+        );
         let Some(key) = delta.key().filter(|_| merges) else {
             if matches!(delta, Delta::Replaced(_) | Delta::Sync) {
                 self.pending.clear();
@@ -217,7 +225,6 @@ impl<P> Slot<P> {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,11 @@ fn drain(fifo: &mut DeltaFifo<()>, len_max: usize) -> Vec<String> {
 
 fn check(order: Order, script: &str, expected: &[&str]) {
     assert_eq!(drain(&mut fill(order, script), 1), expected, "{script}");
-    assert_eq!(drain(&mut fill(order, script), 100), expected, "{script}, in one batch");
+    assert_eq!(
+        drain(&mut fill(order, script), 100),
+        expected,
+        "{script}, in one batch"
+    );
 }
 
 #[test]
@@ -63,7 +67,14 @@ fn cg_q1_arrival_order_keeps_every_delta_in_order() {
     check(
         Order::Arrival,
         "+a1 +b2 ~a3 -b4 -b5 b6",
-        &["added a@1", "added b@2", "updated a@3", "deleted b@4", "deleted b@5", "bookmark 6"],
+        &[
+            "added a@1",
+            "added b@2",
+            "updated a@3",
+            "deleted b@4",
+            "deleted b@5",
+            "bookmark 6",
+        ],
     );
 }
 
@@ -72,14 +83,24 @@ fn cg_f1_per_key_order_gathers_a_keys_deltas_at_its_first() {
     check(
         Order::PerKey,
         "+a1 +b2 ~a3 +c4 -b5",
-        &["added a@1", "updated a@3", "added b@2", "deleted b@5", "added c@4"],
+        &[
+            "added a@1",
+            "updated a@3",
+            "added b@2",
+            "deleted b@5",
+            "added c@4",
+        ],
     );
 }
 
 #[test]
 fn cg_f1_two_deletes_in_a_row_are_one_the_older() {
     check(Order::PerKey, "+a1 -a2 -a3", &["added a@1", "deleted a@2"]);
-    check(Order::PerKey, "-a2 +a3 -a4", &["deleted a@2", "added a@3", "deleted a@4"]);
+    check(
+        Order::PerKey,
+        "-a2 +a3 -a4",
+        &["deleted a@2", "added a@3", "deleted a@4"],
+    );
 }
 
 #[test]
@@ -98,7 +119,13 @@ fn cg_f4_a_relist_is_a_barrier_that_no_delta_crosses() {
         Order::PerKey,
         "+a1 { =a2 =b3 }4 ~a5 s ~a6",
         &[
-            "added a@1", "replace{", "a@2", "b@3", "} rv=4 epoch=0", "updated a@5", "sync",
+            "added a@1",
+            "replace{",
+            "a@2",
+            "b@3",
+            "} rv=4 epoch=0",
+            "updated a@5",
+            "sync",
             "updated a@6",
         ],
     );

@@ -12,7 +12,10 @@ use crate::entry::{Entry, Value};
 
 /// What happened to one object.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a handler decides on every kind of event")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a handler decides on every kind of event"
+)]
 pub enum Event<'a, P> {
     /// The object is new to this handler.
     Added {
@@ -72,7 +75,10 @@ impl<P, F: FnMut(Event<'_, P>) + Send> Handler<P> for F {
 
 /// One difference between what a handler knows and what the store has.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "plain data with no invariant of its own")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data with no invariant of its own"
+)]
 pub struct Change<P> {
     /// What was stored.
     pub old: Option<Entry<P>>,
@@ -99,12 +105,18 @@ impl<P> Change<P> {
         let is_other = |old: &&Entry<P>| old.object.uid() != new.object.uid();
         let mut known = known;
         if let Some(old) = known.filter(is_other) {
-            handle(Event::Deleted { last: old, is_final_state_known: false });
+            handle(Event::Deleted {
+                last: old,
+                is_final_state_known: false,
+            });
             known = None;
         }
         match (known, &new.value) {
             (_, Value::Poisoned(_)) => handle(Event::Poisoned { entry: new }),
-            (None, Value::Decoded(_)) => handle(Event::Added { new, is_in_initial_list }),
+            (None, Value::Decoded(_)) => handle(Event::Added {
+                new,
+                is_in_initial_list,
+            }),
             (Some(old), Value::Decoded(_)) => handle(Event::Updated { old, new }),
         }
     }

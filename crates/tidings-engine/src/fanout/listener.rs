@@ -100,7 +100,11 @@ impl<P: Clone> Listener<P> {
             status,
             live_from: u64::MAX,
             catching_up: None,
-            resync: resync.map(|period| Resync { period, due: now + period, cursor: None }),
+            resync: resync.map(|period| Resync {
+                period,
+                due: now + period,
+                cursor: None,
+            }),
             panics_in_a_row: 0,
             failed: BTreeMap::new(),
             failed_all: false,
@@ -113,7 +117,10 @@ impl<P: Clone> Listener<P> {
     }
 
     pub(super) fn status(&self) -> HandlerStatus {
-        HandlerStatus { failed_keys: self.failed.len(), ..self.status }
+        HandlerStatus {
+            failed_keys: self.failed.len(),
+            ..self.status
+        }
     }
 
     pub(super) fn go_live(&mut self, number: u64, informer_synced: bool) {
@@ -125,7 +132,11 @@ impl<P: Clone> Listener<P> {
 
     pub(super) fn catch_up_from(&mut self, known: Snapshot<P>, target: Snapshot<P>) {
         let difference = known.diff_to(&target);
-        self.catching_up = Some(CatchUp { target, difference, is_initial: true });
+        self.catching_up = Some(CatchUp {
+            target,
+            difference,
+            is_initial: true,
+        });
     }
 
     pub(super) fn tell_queued(&mut self, queued: &Queued<P>, limits: &FanoutLimits, now: Instant) {
@@ -133,7 +144,11 @@ impl<P: Clone> Listener<P> {
             return;
         }
         match queued {
-            Queued::Change { number, is_in_initial_list, change } => {
+            Queued::Change {
+                number,
+                is_in_initial_list,
+                change,
+            } => {
                 if *number >= self.live_from {
                     self.tell(change, *is_in_initial_list, limits, now);
                 }
@@ -160,7 +175,11 @@ impl<P: Clone> Listener<P> {
             budget -= slice.len().min(budget);
             for difference in &slice {
                 let (old, new) = (difference.old.clone(), difference.new.clone());
-                let change = Change { old, new, last: None };
+                let change = Change {
+                    old,
+                    new,
+                    last: None,
+                };
                 self.tell(&change, catching_up.is_initial, limits, now);
             }
             if !slice.is_empty() {
@@ -171,7 +190,11 @@ impl<P: Clone> Listener<P> {
                 let known = catching_up.target;
                 let difference = known.diff_to(store);
                 let target = store.clone();
-                self.catching_up = Some(CatchUp { target, difference, is_initial: false });
+                self.catching_up = Some(CatchUp {
+                    target,
+                    difference,
+                    is_initial: false,
+                });
             }
         }
         budget
@@ -203,7 +226,10 @@ impl<P: Clone> Listener<P> {
         if let Some(cursor) = &mut resync.cursor {
             let slice = cursor.next_slice(budget);
             budget -= slice.len().min(budget);
-            for was in slice.iter().filter_map(|difference| difference.new.as_ref()) {
+            for was in slice
+                .iter()
+                .filter_map(|difference| difference.new.as_ref())
+            {
                 if let Some(entry) = store.get(was.object.key()) {
                     self.tell_again(&entry, limits, now);
                 }
@@ -227,7 +253,10 @@ impl<P: Clone> Listener<P> {
             HandlerState::CatchingUp => true,
             HandlerState::Detached => false,
             HandlerState::Live => {
-                let cursor = self.resync.as_ref().is_some_and(|resync| resync.cursor.is_some());
+                let cursor = self
+                    .resync
+                    .as_ref()
+                    .is_some_and(|resync| resync.cursor.is_some());
                 cursor || self.wake_at() <= now
             }
         }
@@ -237,7 +266,10 @@ impl<P: Clone> Listener<P> {
         if self.status.state == HandlerState::Detached {
             return Instant::FAR_FUTURE;
         }
-        let due = self.resync.as_ref().map_or(Instant::FAR_FUTURE, |resync| resync.due);
+        let due = self
+            .resync
+            .as_ref()
+            .map_or(Instant::FAR_FUTURE, |resync| resync.due);
         due.min(self.redeliver_at)
     }
 
@@ -253,7 +285,14 @@ impl<P: Clone> Listener<P> {
 
     fn tell_again(&mut self, entry: &Entry<P>, limits: &FanoutLimits, now: Instant) {
         if entry.effective().is_some() {
-            self.call(Event::Updated { old: entry, new: entry }, limits, now);
+            self.call(
+                Event::Updated {
+                    old: entry,
+                    new: entry,
+                },
+                limits,
+                now,
+            );
         }
     }
 
@@ -267,7 +306,10 @@ impl<P: Clone> Listener<P> {
                 if slice.is_empty() {
                     break;
                 }
-                for entry in slice.iter().filter_map(|difference| difference.new.as_ref()) {
+                for entry in slice
+                    .iter()
+                    .filter_map(|difference| difference.new.as_ref())
+                {
                     self.tell_again(entry, limits, now);
                 }
             }
@@ -276,12 +318,18 @@ impl<P: Clone> Listener<P> {
             let entry = store.get(&key).filter(|entry| entry.effective().is_some());
             match (failed, entry) {
                 (Failed::Added, Some(entry)) => {
-                    let event = Event::Added { new: &entry, is_in_initial_list: false };
+                    let event = Event::Added {
+                        new: &entry,
+                        is_in_initial_list: false,
+                    };
                     self.call(event, limits, now);
                 }
                 (Failed::Updated, Some(entry)) => self.tell_again(&entry, limits, now),
                 (Failed::Deleted(last), None) => {
-                    let event = Event::Deleted { last: &last, is_final_state_known: true };
+                    let event = Event::Deleted {
+                        last: &last,
+                        is_final_state_known: true,
+                    };
                     self.call(event, limits, now);
                 }
                 (Failed::Deleted(_), Some(_)) | (Failed::Added | Failed::Updated, None) => {}
@@ -298,9 +346,13 @@ impl<P: Clone> Listener<P> {
         let unknown = matches!(self.failed.get(key), Some(Failed::Added));
         let (failure, event) = match event {
             Event::Added { .. } => (Failed::Added, event),
-            Event::Updated { new, .. } if unknown => {
-                (Failed::Added, Event::Added { new, is_in_initial_list: false })
-            }
+            Event::Updated { new, .. } if unknown => (
+                Failed::Added,
+                Event::Added {
+                    new,
+                    is_in_initial_list: false,
+                },
+            ),
             Event::Updated { .. } | Event::Poisoned { .. } => (Failed::Updated, event),
             Event::Deleted { last, .. } => (Failed::Deleted(last.clone()), event),
         };

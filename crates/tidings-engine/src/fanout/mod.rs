@@ -28,11 +28,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use tidings_api::Instant;
 
+use self::listener::Listener;
 pub use self::{
     event::{Change, Event, Handler},
     listener::{HandlerState, HandlerStatus},
 };
-use self::listener::Listener;
 use crate::indexer::Snapshot;
 
 /// Names one registration of a handler.
@@ -41,7 +41,10 @@ pub struct HandlerId(u64);
 
 /// What a handler asks for beside the changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct HandlerOptions {
     /// Be told every stored object again at this period, as an update to itself; at least 1 s
     /// (cg-I5).
@@ -60,7 +63,10 @@ pub enum Removal {
 
 /// The bounds of the fan-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct FanoutLimits {
     /// Panics in a row after which a handler is detached. 10.
     pub panics_max: u32,
@@ -93,7 +99,11 @@ pub struct Fanout<P> {
 }
 
 enum Queued<P> {
-    Change { number: u64, is_in_initial_list: bool, change: Change<P> },
+    Change {
+        number: u64,
+        is_in_initial_list: bool,
+        change: Change<P>,
+    },
     /// The initial state ends here.
     Synced,
 }
@@ -138,7 +148,11 @@ impl<P: Clone> Fanout<P> {
 
     /// Removes a handler; `false` if it is not there (any more).
     pub fn remove(&mut self, id: HandlerId, removal: Removal) -> bool {
-        let Some(index) = self.listeners.iter().position(|listener| listener.id() == id) else {
+        let Some(index) = self
+            .listeners
+            .iter()
+            .position(|listener| listener.id() == id)
+        else {
             return false;
         };
         let mut listener = self.listeners.remove(index);
@@ -158,7 +172,11 @@ impl<P: Clone> Fanout<P> {
             return;
         }
         let is_in_initial_list = !self.synced;
-        self.queue.push_back(Queued::Change { number, is_in_initial_list, change });
+        self.queue.push_back(Queued::Change {
+            number,
+            is_in_initial_list,
+            change,
+        });
     }
 
     /// The changes queued so far are the initial state.

@@ -19,7 +19,7 @@
 //! I5  Every root that was ever published is also held by the graveyard, so no reader is ever the
 //!     last holder of one; only when the `Indexer` itself is gone do readers free what they hold.
 //! I6  `entry_bytes` is the sum of the stored objects' sizes.
-//! Cost: get O(log16 n) and one ArcSwap load; upsert one copied path in the store and one an index
+//! Cost: get O(log32 n) and one ArcSwap load; upsert one copied path in the store and one an index
 //! value; publish O(indexes), one atomic store; snapshot O(1).
 //! Source: client-go tools/cache/thread_safe_store.go @32ce75a7d; rules cg-S1..S5, cg-I12; INV-S4,
 //! INV-S5, INV-S10. loom cannot model arc-swap, so its part is tested with real threads only.

@@ -1,11 +1,11 @@
-//! A branch: sixteen slots, told apart by four hash bits, in runs that share a child.
+//! A branch: 32 slots, told apart by five hash bits, in runs that share a child.
 //!
 //! Does not count its items.
 //!
 //! ```text
-//!  starts  1 0 0 0 0 0 0 0  1 0 0 0  1 0  1  1     bit i: a run begins at slot i
-//!  slots   A . . . . . . .  B . . .  C .  D  E     only a run's first slot holds its node,
-//!          |----- 8 -----|  |- 4 -|  |2|  1  1     so each child is held once
+//!  starts  1 0 0 0 0 0 0 0  1 0 0 0  1 0  1  1 ...  bit i: a run begins at slot i
+//!  slots   A . . . . . . .  B . . .  C .  D  E ...  only a run's first slot holds its node,
+//!          |----- 8 -----|  |- 4 -|  |2|  1  1      so each child is held once
 //! ```
 //!
 //! N1  Bit 0 of `starts` is set; the slots between the starts are empty.
@@ -46,7 +46,13 @@ impl<E> Branch<E> {
 
     #[inline]
     pub(super) fn child(&self, bits: u64) -> &Slot<E> {
-        &self.slots[self.run_start(index(bits))]
+        let at = index(bits);
+        match &self.slots[at] {
+            // Within a run, or empty indeed.
+            Slot::Empty => &self.slots[self.run_start(at)],
+            // Most slots are starts: so most gets need not wait for `starts`, in another cache line.
+            slot => slot,
+        }
     }
 
     #[inline]

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! D1  The prefixes on the work list are disjoint, so no key is told twice.
-//! Cost: O(nodes that differ), at most 16 pairs a level; holds both tries by their nodes.
+//! Cost: O(nodes that differ), at most 32 pairs a level; holds both tries by their nodes.
 
 use super::{
     Keyed,

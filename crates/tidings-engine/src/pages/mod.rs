@@ -4,27 +4,26 @@
 //! which never change.
 //!
 //! ```text
-//!  clone taken before the change           the changed trie
-//!  [branch: 16 slots]                      [branch: 16 slots]        4 hash bits a level
-//!    |       |      \___________________     |        |
-//!    |       +-------------------------- \ --|--------+            shared: not touched
-//!    v                                    \  v
-//!  [page: <= 8 items]                      [page': the copy]      a page owns 1, 2, 4, 8 or 16
-//!                                                                 consecutive slots of its branch
+//!  a clone                the changed trie
+//!  [branch: 32 slots]     [branch': the copy]        5 hash bits a level
+//!    |         |            |          |
+//!    |         +------------|-- page --+             shared: not touched
+//!    v                      v
+//!  [page: <= 8 items]     [page': the copy]          a page owns 1, 2, 4, .. 32 slots in a row
 //! ```
 //!
 //! A full page splits in two by the next hash bit while it owns several slots, and becomes a branch
 //! when it owns one (extendible hashing within a node), so pages stay about 70 % full. Items whose
-//! 64 hash bits are all equal end in a bucket, at the bottom. A single item takes no page.
+//! first 60 hash bits are equal end in a bucket, at the bottom. A single item takes no page.
 //!
 //! G1  `len` is the number of items; each is found by its hash and key, and no key occurs twice.
 //! G2  Every run of slots is a power of two long and aligned to it; its item's hashes lead there.
 //! G3  No two sibling leaves of equal width hold together at most half a page; no branch has only
 //!     one leaf: so a trie that loses its items loses its nodes.
 //! G4  Only a node that is held once is changed; one that is held more often is copied first.
-//! Cost: get, insert, remove O(log16 n), at most 17 nodes and one bucket; clone O(1); a change of a
-//! shared trie copies one path: about 16 counters a branch and 6 a page, no allocation when a pool
-//! has spare nodes. About 60 bytes an item of 32 bytes.
+//! Cost: get, insert, remove O(log32 n), at most 12 branches and one leaf; clone O(1); a change of a
+//! shared trie copies one path: a counter for each child of its branches and each item of its page,
+//! and no allocation when the pool has spare nodes. Memory: 60 to 80 bytes an item of 32 bytes.
 //! Source: Fagin et al., Extendible hashing (1979); Bagwell, Ideal hash trees (2001).
 
 mod branch;

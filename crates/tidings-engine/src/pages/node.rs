@@ -2,7 +2,7 @@
 //!
 //! Does not know how many items the whole has.
 //!
-//! Cost: a get reads a branch's `starts` and one slot, then a page's tags and one item.
+//! Cost: a get reads one slot of a branch, its `starts` if that is empty, then the hashes of a page.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) enum Slot<E> {
     Empty,
     Page(Arc<Page<E>>),
     Branch(Arc<Branch<E>>),
-    /// Items whose hashes are equal in all bits; below the last level only.
+    /// Items whose hashes are equal in all bits that branches look at; below the last level only.
     Bucket(Arc<Vec<E>>),
 }
 

@@ -1,14 +1,10 @@
-//! A page: up to eight items, found by a byte of their hash.
+//! A page: up to eight items, found by their hashes.
 //!
 //! Does not allocate and does not grow: a full page says so.
 //!
-//! ```text
-//!  tags   a3 17 5c e0 17 .. .. ..      compared all at once, as one word
-//!  items  A  B  C  D  E  .  .  .       then only those whose tag matches
-//! ```
-//!
-//! N3  The first `len` items are there, the others are not; `tags` are their hashes' last bytes.
-//!     Branching takes the first bits, tags the last, so the two say different things.
+//! N3  The first `len` items are there, the others are not.
+//! Cost: a get compares the hashes one after the other. A byte of each hash in front, compared all
+//! at once, made it slower: the items' cache lines then come after that one and not with it.
 
 use super::{Keyed, is_key};
 
@@ -16,7 +12,6 @@ use super::{Keyed, is_key};
 pub(super) const PAGE_LEN: usize = 8;
 
 pub(super) struct Page<E> {
-    tags: [u8; PAGE_LEN],
     len: u8,
     items: [Option<E>; PAGE_LEN],
 }
@@ -34,7 +29,6 @@ pub(super) enum Inserted<E> {
 impl<E> Page<E> {
     pub(super) const fn new() -> Self {
         Self {
-            tags: [0; PAGE_LEN],
             len: 0,
             items: [const { None }; PAGE_LEN],
         }
@@ -59,7 +53,6 @@ impl<E> Page<E> {
 impl<E: Clone> Page<E> {
     /// Makes a new page hold the same items as another.
     pub(super) fn copy_from(&mut self, other: &Self) {
-        self.tags = other.tags;
         self.len = other.len;
         for (to, from) in self.items.iter_mut().zip(other.items()) {
             to.clone_from(from);
@@ -71,39 +64,20 @@ impl<E: Keyed> Page<E> {
     pub(super) fn check(&self) {
         for (at, item) in self.items.iter().enumerate() {
             assert_eq!(item.is_some(), at < self.len(), "N3: a gap");
-            let is_tagged = item
-                .as_ref()
-                .is_none_or(|item| tag(item.hash()) == self.tags[at]);
-            assert!(is_tagged, "N3: a wrong tag");
         }
     }
 
     #[inline]
     pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&E> {
-        let mut candidates = candidates(self.tags, tag(hash));
-        while candidates != 0 {
-            let at = candidates.trailing_zeros() as usize / 8;
-            if let Some(item) = &self.items[at]
-                && is_key(item, hash, key)
-            {
-                return Some(item);
-            }
-            candidates &= candidates - 1;
-        }
-        None
+        self.items
+            .iter()
+            .flatten()
+            .find(|item| is_key(*item, hash, key))
     }
 
     fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let is_it = |item: &Option<E>| item.as_ref().is_some_and(|item| is_key(item, hash, key));
-        let mut candidates = candidates(self.tags, tag(hash));
-        while candidates != 0 {
-            let at = candidates.trailing_zeros() as usize / 8;
-            if is_it(&self.items[at]) {
-                return Some(at);
-            }
-            candidates &= candidates - 1;
-        }
-        None
+        self.items.iter().position(is_it)
     }
 
     pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
@@ -124,7 +98,6 @@ impl<E: Keyed> Page<E> {
 
     pub(super) fn push(&mut self, item: E) {
         let at = self.len();
-        self.tags[at] = tag(item.hash());
         self.items[at] = Some(item);
         self.len += 1;
     }
@@ -138,7 +111,6 @@ impl<E: Keyed> Page<E> {
     fn take(&mut self, at: usize) -> Option<E> {
         let last = self.len() - 1;
         self.items.swap(at, last);
-        self.tags.swap(at, last);
         self.pop()
     }
 
@@ -155,17 +127,4 @@ impl<E: Keyed> Page<E> {
             }
         }
     }
-}
-
-const fn tag(hash: u64) -> u8 {
-    hash.to_le_bytes()[0]
-}
-
-/// Marks the bytes of `tags` that equal `tag`, each by its highest bit. A byte after an equal one
-/// may be marked though it differs, so that each is to be verified.
-#[inline]
-const fn candidates(tags: [u8; PAGE_LEN], tag: u8) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; PAGE_LEN]);
-    let differing = u64::from_le_bytes(tags) ^ (ONES * (tag as u64));
-    differing.wrapping_sub(ONES) & !differing & (ONES << 7)
 }

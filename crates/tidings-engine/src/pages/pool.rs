@@ -14,6 +14,8 @@ use super::{Keyed, branch::Branch, node::Slot, page::Page};
 pub struct Pool<E> {
     pages: Vec<Arc<Page<E>>>,
     branches: Vec<Arc<Branch<E>>>,
+    /// Nodes of a kind to be made when there are none left; it doubles up to `BATCH_MAX`.
+    batch: usize,
 }
 
 // === impl Pool ===
@@ -25,17 +27,33 @@ impl<E> Pool<E> {
         Self {
             pages: Vec::new(),
             branches: Vec::new(),
+            batch: 1,
         }
     }
 
     pub(super) fn page(&mut self) -> Arc<Page<E>> {
+        if self.pages.is_empty() {
+            let batch = self.next_batch();
+            self.pages.extend((1..batch).map(|_| Arc::new(Page::new())));
+        }
         self.pages.pop().unwrap_or_else(|| Arc::new(Page::new()))
     }
 
     pub(super) fn branch(&mut self) -> Arc<Branch<E>> {
+        if self.branches.is_empty() {
+            let batch = self.next_batch() / 4;
+            self.branches
+                .extend((1..batch).map(|_| Arc::new(Branch::new())));
+        }
         self.branches
             .pop()
             .unwrap_or_else(|| Arc::new(Branch::new()))
+    }
+
+    fn next_batch(&mut self) -> usize {
+        let batch = self.batch;
+        self.batch = (2 * batch).min(BATCH_MAX);
+        batch
     }
 
     /// Takes back a page that nobody else holds and that has no items.
@@ -78,6 +96,9 @@ impl<E> Default for Pool<E> {
 
 /// Spare nodes of a kind that a pool keeps.
 const SPARE_MAX: usize = 256;
+/// Nodes made at once. Nodes that are made one by one lie between the objects, each on a memory
+/// page of its own, and every step of a get misses the TLB.
+const BATCH_MAX: usize = 64;
 
 /// Makes this holder the only one, by a copy if there are others (G4).
 pub(super) fn unshare_page<'a, E: Keyed + Clone>(

@@ -3,7 +3,7 @@
 //! Does not decide which tries may go: the owner hands them over when nobody else holds them.
 //!
 //! R1  Only nodes that are held by nobody else are taken apart; of the others one count goes down.
-//! Cost: O(budget) a call; the work list has at most 16 slots for each branch in progress.
+//! Cost: O(budget) a call; the work list has at most 32 slots for each branch in progress.
 
 use std::sync::Arc;
 

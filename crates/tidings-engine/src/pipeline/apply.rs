@@ -32,7 +32,10 @@ impl<P: Clone> Pipeline<P> {
         }
         let published = self.publish();
         if popped > 0 || published.is_some() {
-            let applied = Input::Applied { deltas: popped as u64, resource_version: published };
+            let applied = Input::Applied {
+                deltas: popped as u64,
+                resource_version: published,
+            };
             self.reflector.handle(now, applied);
             self.take_outputs();
         }
@@ -89,7 +92,11 @@ impl<P: Clone> Pipeline<P> {
         }
         let entry = with_last_good(entry, stored);
         let old = self.indexer.upsert(entry.clone());
-        self.unpublished.push(Change { old, new: Some(entry), last: None });
+        self.unpublished.push(Change {
+            old,
+            new: Some(entry),
+            last: None,
+        });
         self.note_version(version);
     }
 
@@ -101,7 +108,11 @@ impl<P: Clone> Pipeline<P> {
             Some(stored) if is_older(&entry, stored) => self.dropped.older_version += 1,
             Some(_) => {
                 let old = self.indexer.remove(entry.object.key());
-                self.unpublished.push(Change { old, new: None, last: Some(entry) });
+                self.unpublished.push(Change {
+                    old,
+                    new: None,
+                    last: Some(entry),
+                });
             }
         }
         self.note_version(version);
@@ -116,17 +127,30 @@ impl<P: Clone> Pipeline<P> {
             Replaced::Item(entry) => self.apply_item(entry),
             Replaced::Removed(entry) => {
                 if let Some(old) = self.indexer.remove(entry.object.key()) {
-                    let change = Change { old: Some(old), new: None, last: Some(entry) };
+                    let change = Change {
+                        old: Some(old),
+                        new: None,
+                        last: Some(entry),
+                    };
                     self.staged.get_or_insert_default().push(change);
                 }
             }
-            Replaced::End { resource_version, epoch, sweep } => {
+            Replaced::End {
+                resource_version,
+                epoch,
+                sweep,
+            } => {
                 let sweep = if sweep { Sweep::All } else { Sweep::Nothing };
                 for old in self.indexer.replace_end(sweep) {
-                    let change = Change { old: Some(old), new: None, last: None };
+                    let change = Change {
+                        old: Some(old),
+                        new: None,
+                        last: None,
+                    };
                     self.unpublished.push(change);
                 }
-                self.unpublished.append(&mut self.staged.take().unwrap_or_default());
+                self.unpublished
+                    .append(&mut self.staged.take().unwrap_or_default());
                 self.synced_after_publish = true;
                 self.epoch = epoch;
                 self.version = Some(resource_version);
@@ -149,7 +173,11 @@ impl<P: Clone> Pipeline<P> {
         };
         let new = entry.clone();
         if let Seen::Changed { old } = self.indexer.replace_item(entry) {
-            let change = Change { old, new: Some(new), last: None };
+            let change = Change {
+                old,
+                new: Some(new),
+                last: None,
+            };
             self.staged.get_or_insert_default().push(change);
         }
     }
@@ -167,7 +195,9 @@ fn with_last_good<P: Clone>(entry: Entry<P>, stored: Option<&Entry<P>>) -> Entry
     let Value::Poisoned(poison) = &entry.value else {
         return entry;
     };
-    let good = stored.filter(|stored| is_same_uid(stored, &entry)).and_then(Entry::effective);
+    let good = stored
+        .filter(|stored| is_same_uid(stored, &entry))
+        .and_then(Entry::effective);
     let poison = Poison::new(poison.problem.clone(), good.cloned());
     Entry::new(entry.hash, entry.object, Value::Poisoned(Arc::new(poison)))
 }
@@ -179,7 +209,10 @@ fn is_same_uid<P>(left: &Entry<P>, right: &Entry<P>) -> bool {
 }
 
 fn is_older<P>(entry: &Entry<P>, stored: &Entry<P>) -> bool {
-    match (entry.object.resource_version(), stored.object.resource_version()) {
+    match (
+        entry.object.resource_version(),
+        stored.object.resource_version(),
+    ) {
         (Ok(new), Ok(old)) => new.is_before(&old),
         (Err(_), _) | (_, Err(_)) => false,
     }

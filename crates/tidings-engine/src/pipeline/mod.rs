@@ -36,7 +36,10 @@ use crate::{
 
 /// The choices of an informer's pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct PipelineConfig {
     /// The order of the DeltaFIFO.
     pub order: Order,
@@ -162,7 +165,9 @@ impl<P: Clone> Pipeline<P> {
             return output;
         }
         match self.reflector.poll_output() {
-            Output::Idle { wake_at } => Output::Idle { wake_at: wake_at.min(self.fanout.wake_at()) },
+            Output::Idle { wake_at } => Output::Idle {
+                wake_at: wake_at.min(self.fanout.wake_at()),
+            },
             // take_outputs has drained all others; nothing is lost if it has not.
             output => output,
         }
@@ -180,7 +185,8 @@ impl<P: Clone> Pipeline<P> {
         handler: Box<dyn Handler<P>>,
         options: HandlerOptions,
     ) -> HandlerId {
-        self.fanout.add(now, handler, options, &self.indexer.snapshot())
+        self.fanout
+            .add(now, handler, options, &self.indexer.snapshot())
     }
 
     /// Removes a handler; `false` if it is not there (any more).
@@ -204,7 +210,9 @@ impl<P: Clone> Pipeline<P> {
     /// not be fed any more.
     #[must_use]
     pub fn leaves_stream(&self) -> bool {
-        self.outputs.iter().any(|output| matches!(output, Output::Open(_) | Output::Close))
+        self.outputs
+            .iter()
+            .any(|output| matches!(output, Output::Open(_) | Output::Close))
     }
 
     /// Puts a resync into the DeltaFIFO (cg-F5, cg-Q3).
@@ -215,7 +223,10 @@ impl<P: Clone> Pipeline<P> {
     /// What the reflector is doing.
     #[must_use]
     pub fn condition(&self) -> Condition {
-        Condition { synced: self.is_synced(), ..self.reflector.condition() }
+        Condition {
+            synced: self.is_synced(),
+            ..self.reflector.condition()
+        }
     }
 
     /// Whether a complete state has been published.

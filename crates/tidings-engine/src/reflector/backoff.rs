@@ -13,7 +13,10 @@ use tidings_api::Instant;
 
 /// The numbers of a backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct BackoffConfig {
     /// The first base delay.
     pub initial: Duration,
@@ -46,7 +49,12 @@ impl Backoff {
     /// A backoff that has not been asked yet.
     #[must_use]
     pub const fn new(config: BackoffConfig) -> Self {
-        Self { config, base: config.initial, last_call: None, calls: 0 }
+        Self {
+            config,
+            base: config.initial,
+            last_call: None,
+            calls: 0,
+        }
     }
 
     /// The next delay.
@@ -85,7 +93,10 @@ mod tests {
         let mut backoff = Backoff::new(BackoffConfig::default());
         for base in [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0] {
             let delay = backoff.next_delay(Instant::ZERO, &mut rng);
-            assert!(delay >= seconds(base) && delay < seconds(2.0 * base), "{base}: {delay:?}");
+            assert!(
+                delay >= seconds(base) && delay < seconds(2.0 * base),
+                "{base}: {delay:?}"
+            );
         }
         assert_eq!(backoff.attempts(), 8);
     }

@@ -21,7 +21,10 @@ pub enum ListMode {
 
 /// The reflector's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a table that users fill with struct update syntax")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct Config {
     /// How the state is fetched.
     pub list_mode: ListMode,

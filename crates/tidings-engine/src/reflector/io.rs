@@ -14,7 +14,10 @@ use crate::{delta::Delta, entry::Entry};
 
 /// Something that happened. Inputs about a response concern the stream asked for last.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the shells and the simulator produce every kind")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the shells and the simulator produce every kind"
+)]
 pub enum Input<P> {
     /// Begin to follow the resource.
     Start,
@@ -96,7 +99,10 @@ pub enum Unfit {
 
 /// How a stream, or the attempt to open it, failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "plain data with no invariant of its own")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data with no invariant of its own"
+)]
 pub struct Failure {
     /// What kind of failure: it decides what is done.
     pub kind: FailureKind,
@@ -106,7 +112,10 @@ pub struct Failure {
 
 /// The kinds of failure that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the reflector decides on every kind")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the reflector decides on every kind"
+)]
 pub enum FailureKind {
     /// The connection could not be made, or broke, or its body ended early.
     Transport,
@@ -116,7 +125,10 @@ pub enum FailureKind {
 
 /// What the machine asks for.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the shells and the simulator obey every kind")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the shells and the simulator obey every kind"
+)]
 pub enum Output<P> {
     /// Put this delta into the DeltaFIFO.
     Enqueue(Delta<P>),
@@ -178,7 +190,11 @@ impl fmt::Display for Call {
                 }
             }
             Self::Watch(options) => {
-                f.write_str(if options.send_initial_events { "WATCHLIST" } else { "WATCH" })?;
+                f.write_str(if options.send_initial_events {
+                    "WATCHLIST"
+                } else {
+                    "WATCH"
+                })?;
                 match &options.resource_version {
                     Some(version) => write!(f, " rv={version}"),
                     None => f.write_str(" rv=''"),

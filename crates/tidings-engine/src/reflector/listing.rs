@@ -10,9 +10,7 @@ use tidings_api::{
 
 use super::{
     Call, Config, ListMode, Next, Output, Phase, Received, Reflector, WakeReason,
-    condition::Activity,
-    watchdog::Watchdog,
-    watching::Watching,
+    condition::Activity, watchdog::Watchdog, watching::Watching,
 };
 use crate::delta::{Delta, Replaced};
 
@@ -49,7 +47,11 @@ impl Listing {
     }
 
     pub(super) const fn activity(&self, streaming: bool) -> Activity {
-        Activity::Listing { items: self.items, remaining: self.remaining, streaming }
+        Activity::Listing {
+            items: self.items,
+            remaining: self.remaining,
+            streaming,
+        }
     }
 
     pub(super) fn deadline(&self, config: &Config, streaming: bool) -> Instant {
@@ -91,23 +93,32 @@ impl<P> Reflector<P> {
         let mut listing = Listing::new(now, ListVersion::Consistent, None);
         listing.timeout = self.watch_timeout();
         self.stats.watch_lists += 1;
-        self.outputs.push_back(Output::Open(Call::Watch(WatchOptions {
-            resource_version: None,
-            send_initial_events: true,
-            timeout: listing.timeout,
-        })));
+        self.outputs
+            .push_back(Output::Open(Call::Watch(WatchOptions {
+                resource_version: None,
+                send_initial_events: true,
+                timeout: listing.timeout,
+            })));
         self.phase = Phase::WatchListing(listing);
     }
 
     fn open_list(&mut self, now: Instant) {
         let first = !self.synced && self.config.first_list_from_any_version;
-        let version = if first { ListVersion::Any } else { ListVersion::Consistent };
+        let version = if first {
+            ListVersion::Any
+        } else {
+            ListVersion::Consistent
+        };
         let whole = self.config.list_mode == ListMode::Whole || self.memory.list_whole;
         let limit = (!whole).then_some(self.config.page_items);
         self.memory.list_whole = false;
         self.stats.lists += 1;
         self.phase = Phase::Listing(Listing::new(now, version.clone(), limit));
-        let options = ListOptions { version, limit, continue_token: None };
+        let options = ListOptions {
+            version,
+            limit,
+            continue_token: None,
+        };
         self.outputs.push_back(Output::Open(Call::List(options)));
     }
 
@@ -154,7 +165,11 @@ impl<P> Reflector<P> {
         listing.last_progress = now;
         listing.remaining = remaining;
         let Ok(version) = version else {
-            self.fail(now, WakeReason::Undecodable, "the list has no resourceVersion");
+            self.fail(
+                now,
+                WakeReason::Undecodable,
+                "the list has no resourceVersion",
+            );
             return;
         };
         let version = listing.first_page.get_or_insert(version).clone();
@@ -222,7 +237,11 @@ impl<P> Reflector<P> {
     /// INV-S4: only a consistent read proves a regression. Everything listed here is one, but the
     /// opted-in first list, which has nothing to regress from.
     fn is_other_history(&self, version: &ResourceVersion) -> bool {
-        !self.force_diff && self.received.as_ref().is_some_and(|known| version.is_before(known))
+        !self.force_diff
+            && self
+                .received
+                .as_ref()
+                .is_some_and(|known| version.is_before(known))
     }
 
     /// The list that proved it has already suppressed objects of equal version, which prove nothing
@@ -271,6 +290,11 @@ impl<P> Reflector<P> {
     pub(super) fn list_expired(&mut self, now: Instant) {
         let paged = matches!(&self.phase, Phase::Listing(listing) if listing.limit.is_some());
         self.memory.list_whole = paged;
-        self.fail_then(now, WakeReason::Expired, "a page of the list expired", Next::Relist);
+        self.fail_then(
+            now,
+            WakeReason::Expired,
+            "a page of the list expired",
+            Next::Relist,
+        );
     }
 }

@@ -159,22 +159,36 @@ impl<P> Reflector<P> {
             Input::Start => self.handle_start(now),
             Input::Tick => self.handle_tick(now),
             Input::Accepted => self.handle_accepted(now),
-            Input::Refused { code, status, retry_after } => {
+            Input::Refused {
+                code,
+                status,
+                retry_after,
+            } => {
                 self.handle_refusal(now, code, &status, retry_after);
             }
             Input::Item(received) => self.handle_item(now, received),
-            Input::PageEnd { resource_version, continue_token, remaining } => {
+            Input::PageEnd {
+                resource_version,
+                continue_token,
+                remaining,
+            } => {
                 self.handle_page_end(now, resource_version, continue_token, remaining);
             }
             Input::Event(kind, received) => self.handle_event(now, kind, received),
-            Input::Bookmark { resource_version, initial_events_end } => {
+            Input::Bookmark {
+                resource_version,
+                initial_events_end,
+            } => {
                 self.handle_bookmark(now, resource_version, initial_events_end);
             }
             Input::ErrorEvent(status) => self.handle_refusal(now, 200, &status, None),
             Input::Unfit(_) => self.handle_unfit(now),
             Input::Ended => self.handle_ended(now),
             Input::Broken(failure) => self.handle_broken(now, failure),
-            Input::Applied { deltas, resource_version } => {
+            Input::Applied {
+                deltas,
+                resource_version,
+            } => {
                 self.handle_applied(now, deltas, resource_version);
             }
             Input::ProbeAnswered(version) => self.handle_probe_answer(now, Some(&version)),
@@ -185,7 +199,9 @@ impl<P> Reflector<P> {
 
     /// The next thing to do; [`Output::Idle`] when there is nothing before an instant.
     pub fn poll_output(&mut self) -> Output<P> {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Idle { wake_at: self.wake_at() })
+        self.outputs.pop_front().unwrap_or_else(|| Output::Idle {
+            wake_at: self.wake_at(),
+        })
     }
 
     /// What the machine is doing.
@@ -246,7 +262,10 @@ impl<P> Reflector<P> {
             );
         }
         if let Phase::Watching(watching) = &self.phase {
-            assert!(watching.opened_at <= watching.watchdog.last_frame(), "a frame before the stream");
+            assert!(
+                watching.opened_at <= watching.watchdog.last_frame(),
+                "a frame before the stream"
+            );
             assert!(self.received.is_some(), "F2: a watch without a version");
         }
     }
@@ -291,7 +310,11 @@ impl<P> Reflector<P> {
                 Next::Rewatch => self.rewatch(now),
             },
             Phase::Listing(listing) if listing.deadline(&self.config, false) <= now => {
-                self.fail(now, WakeReason::Silent, "the list brought nothing for too long");
+                self.fail(
+                    now,
+                    WakeReason::Silent,
+                    "the list brought nothing for too long",
+                );
             }
             Phase::WatchListing(listing) if listing.deadline(&self.config, true) <= now => {
                 if listing.begun {
@@ -314,7 +337,11 @@ impl<P> Reflector<P> {
     fn handle_ended(&mut self, now: Instant) {
         match &self.phase {
             Phase::Listing(_) => {
-                self.fail(now, WakeReason::Transport, "the list ended before its last byte");
+                self.fail(
+                    now,
+                    WakeReason::Transport,
+                    "the list ended before its last byte",
+                );
             }
             Phase::WatchListing(_) => self.watch_list_failed(now, "it ended before its bookmark"),
             Phase::Watching(_) => self.watch_ended(now),
@@ -362,16 +389,20 @@ impl<P> Reflector<P> {
         self.received = Some(version.clone());
         let watchdog = Watchdog::new(now, self.silence_max());
         self.phase = Phase::Watching(Watching::new(now, timeout, watchdog));
-        self.outputs.push_back(Output::Open(Call::Watch(WatchOptions {
-            resource_version: Some(version),
-            send_initial_events: false,
-            timeout,
-        })));
+        self.outputs
+            .push_back(Output::Open(Call::Watch(WatchOptions {
+                resource_version: Some(version),
+                send_initial_events: false,
+                timeout,
+            })));
     }
 
     /// A random time in [min, 2 min), so that many watches do not end together (cg-R1).
     fn watch_timeout(&mut self) -> Duration {
-        let min = self.config.watch_timeout_min.max(Config::default().watch_timeout_min);
+        let min = self
+            .config
+            .watch_timeout_min
+            .max(Config::default().watch_timeout_min);
         min + min.mul_f64(self.rng.f64())
     }
 

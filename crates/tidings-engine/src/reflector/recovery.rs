@@ -10,10 +10,7 @@ use tidings_api::{
     status::{Recovery, Status, recovery},
 };
 
-use super::{
-    Failure, FailureKind, Next, Output, Phase, Reflector, WakeReason,
-    condition::Trouble,
-};
+use super::{Failure, FailureKind, Next, Output, Phase, Reflector, WakeReason, condition::Trouble};
 
 impl<P> Reflector<P> {
     /// A refusal, as an HTTP answer or as an ERROR event (`code` 200).
@@ -127,7 +124,11 @@ impl<P> Reflector<P> {
         self.note(now, reason, message);
         let delay = self.config.slow_retry + self.config.slow_retry.mul_f64(self.rng.f64());
         // A kind that comes back has new objects under old names: only a list shows that.
-        let next = if reason == WakeReason::KindGone { Next::Relist } else { self.same_again() };
+        let next = if reason == WakeReason::KindGone {
+            Next::Relist
+        } else {
+            self.same_again()
+        };
         self.wait(now + delay, next);
     }
 
@@ -196,7 +197,11 @@ fn refusal_message(code: u16, status: &Status) -> String {
     for part in [&status.reason, &status.message] {
         if !part.is_empty() {
             message.push_str(": ");
-            message.extend(part.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX));
+            message.extend(
+                part.chars()
+                    .filter(|c| !c.is_control())
+                    .take(MESSAGE_CHARS_MAX),
+            );
         }
     }
     message

@@ -19,27 +19,49 @@ fn the_condition_says_what_is_going_on() {
     let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
     assert_eq!(reflector.condition().activity, Activity::Idle);
     reflector.handle(at(0), Input::Start);
-    let listing = Activity::Listing { items: 0, remaining: None, streaming: true };
+    let listing = Activity::Listing {
+        items: 0,
+        remaining: None,
+        streaming: true,
+    };
     assert_eq!(reflector.condition().activity, listing);
     let version = ResourceVersion::from_revision(10);
     reflector.handle(at(0), Input::Accepted);
-    let end = Input::Bookmark { resource_version: Ok(version.clone()), initial_events_end: true };
+    let end = Input::Bookmark {
+        resource_version: Ok(version.clone()),
+        initial_events_end: true,
+    };
     reflector.handle(at(1), end);
-    let applied = Input::Applied { deltas: 2, resource_version: Some(version.clone()) };
+    let applied = Input::Applied {
+        deltas: 2,
+        resource_version: Some(version.clone()),
+    };
     reflector.handle(at(1), applied);
     let condition = reflector.condition();
-    assert_eq!((condition.activity, condition.stale_since), (Activity::Watching, None));
+    assert_eq!(
+        (condition.activity, condition.stale_since),
+        (Activity::Watching, None)
+    );
     assert_eq!(condition.resource_version, Some(version));
     for second in [5, 20] {
         let message = "connection reset".to_owned();
-        let failure = Failure { kind: FailureKind::Transport, message };
+        let failure = Failure {
+            kind: FailureKind::Transport,
+            message,
+        };
         reflector.handle(at(second), Input::Broken(failure));
         reflector.handle(at(second + 10), Input::Tick);
     }
     let condition = reflector.condition();
     let trouble = condition.trouble.unwrap();
-    assert_eq!((trouble.reason, trouble.attempts), (WakeReason::Transport, 2));
-    assert_eq!((condition.stale_since, condition.synced), (Some(at(5)), true));
+    assert_eq!(
+        (trouble.reason, trouble.attempts),
+        (WakeReason::Transport, 2)
+    );
+    assert_eq!(
+        (condition.stale_since, condition.synced),
+        (Some(at(5)), true)
+    );
     let bookmark = Input::Bookmark {
         resource_version: Ok(ResourceVersion::from_revision(11)),
         initial_events_end: false,
@@ -57,9 +79,19 @@ fn sec_29_a_refusals_message_is_one_bounded_line() {
     reflector.handle(Instant::ZERO, Input::Start);
     let body = format!(r#"{{"message":"a\n\u001b[31m{}"}}"#, "x".repeat(5000));
     let status = Box::new(tidings_api::status::Status::parse(500, body.as_bytes()));
-    reflector.handle(Instant::ZERO, Input::Refused { code: 500, status, retry_after: None });
+    reflector.handle(
+        Instant::ZERO,
+        Input::Refused {
+            code: 500,
+            status,
+            retry_after: None,
+        },
+    );
     let message = reflector.condition().trouble.unwrap().message;
-    assert!(message.len() < 400 && !message.contains(char::is_control), "{message}");
+    assert!(
+        message.len() < 400 && !message.contains(char::is_control),
+        "{message}"
+    );
 }
 
 /// A restored store is watched from its version, without a list, and counts as synced.

@@ -29,14 +29,24 @@ pub(super) struct Watchdog {
 #[derive(Debug, PartialEq, Eq)]
 enum Probe {
     None,
-    Asked { at: Instant, deadline: Instant },
+    Asked {
+        at: Instant,
+        deadline: Instant,
+    },
     /// The server is at this version; the stream has to show it.
-    Answered { version: ResourceVersion, deadline: Instant },
+    Answered {
+        version: ResourceVersion,
+        deadline: Instant,
+    },
 }
 
 impl Watchdog {
     pub(super) const fn new(now: Instant, silence_max: Duration) -> Self {
-        Self { last_frame: now, silence_max, probe: Probe::None }
+        Self {
+            last_frame: now,
+            silence_max,
+            probe: Probe::None,
+        }
     }
 
     pub(super) const fn last_frame(&self) -> Instant {
@@ -50,7 +60,9 @@ impl Watchdog {
 
     /// The stream has shown this version. Returns whether that answers a probe.
     pub(super) fn handle_version(&mut self, version: &ResourceVersion) -> bool {
-        if let Probe::Answered { version: probed, .. } = &self.probe
+        if let Probe::Answered {
+            version: probed, ..
+        } = &self.probe
             && !version.is_before(probed)
         {
             self.probe = Probe::None;
@@ -104,13 +116,20 @@ impl<P> Reflector<P> {
         let Some(version) = version else {
             return self.reopen(now, "the watch is silent and a probe was not answered");
         };
-        if self.received.as_ref().is_some_and(|known| version.is_before(known)) {
+        if self
+            .received
+            .as_ref()
+            .is_some_and(|known| version.is_before(known))
+        {
             // A consistent read below what we have: another history (INV-S4). The list that
             // follows is consistent as well, and decides.
             let message = "the server's version went back";
             return self.fail_then(now, WakeReason::EpochChanged, message, Next::Relist);
         }
-        let level = self.received.as_ref().is_some_and(|known| known.is_at_least(version));
+        let level = self
+            .received
+            .as_ref()
+            .is_some_and(|known| known.is_at_least(version));
         let spoke = watchdog.last_frame > at;
         if level || spoke || !version.is_comparable() {
             // D2: nothing happened since, so the stream has nothing to show; or it spoke meanwhile.
@@ -119,7 +138,10 @@ impl<P> Reflector<P> {
             self.found_healthy();
         } else {
             let deadline = at + self.config.probe_verdict;
-            watchdog.probe = Probe::Answered { version: version.clone(), deadline };
+            watchdog.probe = Probe::Answered {
+                version: version.clone(),
+                deadline,
+            };
         }
     }
 

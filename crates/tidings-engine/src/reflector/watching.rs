@@ -25,7 +25,14 @@ pub(super) struct Watching {
 
 impl Watching {
     pub(super) const fn new(opened_at: Instant, timeout: Duration, watchdog: Watchdog) -> Self {
-        Self { opened_at, accepted: false, timeout, received: 0, unfit: 0, watchdog }
+        Self {
+            opened_at,
+            accepted: false,
+            timeout,
+            received: 0,
+            unfit: 0,
+            watchdog,
+        }
     }
 
     pub(super) fn accept(&mut self, now: Instant) {
@@ -68,7 +75,11 @@ impl<P> Reflector<P> {
         };
         // pr 1.7: one event's lower version proves nothing, a consistent list does. Equal ones are
         // legal: several events may share a version (pr-E13).
-        if self.received.as_ref().is_some_and(|known| version.is_before(known)) {
+        if self
+            .received
+            .as_ref()
+            .is_some_and(|known| version.is_before(known))
+        {
             let message = "an event is older than what was already received";
             return self.fail_then(now, WakeReason::VersionWentBack, message, Next::Relist);
         }
@@ -96,7 +107,11 @@ impl<P> Reflector<P> {
             (Phase::Watching(watching), Ok(version)) => {
                 watching.watchdog.handle_frame(now);
                 // pr-F14, INV-S2: a lower one is ignored and counted, it proves nothing.
-                if self.received.as_ref().is_some_and(|known| version.is_before(known)) {
+                if self
+                    .received
+                    .as_ref()
+                    .is_some_and(|known| version.is_before(known))
+                {
                     self.stats.bookmarks_ignored += 1;
                     return;
                 }

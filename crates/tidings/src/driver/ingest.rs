@@ -82,9 +82,10 @@ impl<P: Payload> Ingest<P> {
             gzip.finish().map_err(|error| error.to_string())?;
         }
         match stream.decoder {
-            Decoder::Frames(frames) => {
-                frames.finish().map(|()| Input::Ended).map_err(|error| error.to_string())
-            }
+            Decoder::Frames(frames) => frames
+                .finish()
+                .map(|()| Input::Ended)
+                .map_err(|error| error.to_string()),
             Decoder::Page(page) => {
                 let end = page.finish().map_err(|error| error.to_string())?;
                 Ok(Input::PageEnd {
@@ -139,9 +140,14 @@ impl<P: Payload> Ingest<P> {
                 }
                 Input::Event(kind, self.received(item))
             }
-            Frame::Bookmark { resource_version, initial_events_end, .. } => {
-                Input::Bookmark { resource_version, initial_events_end }
-            }
+            Frame::Bookmark {
+                resource_version,
+                initial_events_end,
+                ..
+            } => Input::Bookmark {
+                resource_version,
+                initial_events_end,
+            },
             Frame::Error(status) => Input::ErrorEvent(Box::new(status)),
             Frame::Unknown { type_name } => {
                 tracing::warn!(r#type = type_name, "an event of an unknown type");

@@ -11,11 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tidings_api::{
-    frame::FrameDecoder,
-    gzip::GzipDecoder,
-    limits::Limits,
-    page::PageDecoder,
-    ResourceVersion,
+    ResourceVersion, frame::FrameDecoder, gzip::GzipDecoder, limits::Limits, page::PageDecoder,
     status::Status,
 };
 use tidings_engine::reflector::FailureKind;
@@ -28,9 +24,16 @@ pub(super) type ProbeFuture = Pin<Box<dyn Future<Output = Probed> + Send>>;
 /// What the driver has in flight.
 pub(super) enum Link {
     Closed,
-    Opening { opening: Opening, purpose: Purpose, limits: Limits },
+    Opening {
+        opening: Opening,
+        purpose: Purpose,
+        limits: Limits,
+    },
     /// A refusal: its body is read as far as a Status may go.
-    Refused { response: Response, text: Vec<u8> },
+    Refused {
+        response: Response,
+        text: Vec<u8>,
+    },
     Open(Box<Stream>),
 }
 
@@ -50,7 +53,11 @@ pub(super) enum Decoder {
 /// What happened on the link.
 pub(super) enum LinkEvent {
     Accepted,
-    Refused { code: u16, status: Box<Status>, retry_after: Option<Duration> },
+    Refused {
+        code: u16,
+        status: Box<Status>,
+        retry_after: Option<Duration>,
+    },
     Slice(Bytes),
     Ended,
     Failed(FailureKind, String),
@@ -58,7 +65,11 @@ pub(super) enum LinkEvent {
 
 impl Link {
     pub(super) const fn opening(opening: Opening, purpose: Purpose, limits: Limits) -> Self {
-        Self::Opening { opening, purpose, limits }
+        Self::Opening {
+            opening,
+            purpose,
+            limits,
+        }
     }
 
     /// Whether there is something to read without waiting for the socket.
@@ -75,7 +86,11 @@ impl Link {
         loop {
             match self {
                 Self::Closed => return Poll::Pending,
-                Self::Opening { opening, purpose, limits } => {
+                Self::Opening {
+                    opening,
+                    purpose,
+                    limits,
+                } => {
                     let Poll::Ready(opened) = opening.as_mut().poll(context) else {
                         return Poll::Pending;
                     };
@@ -85,7 +100,12 @@ impl Link {
                         Ok(response) if response.status == 200 => {
                             return Poll::Ready(self.accept(response, purpose, &limits));
                         }
-                        Ok(response) => *self = Self::Refused { response, text: Vec::new() },
+                        Ok(response) => {
+                            *self = Self::Refused {
+                                response,
+                                text: Vec::new(),
+                            }
+                        }
                     }
                 }
                 Self::Refused { response, text } => {
@@ -100,7 +120,11 @@ impl Link {
                     let code = response.status;
                     let status = Box::new(Status::parse(code, text));
                     let retry_after = response.retry_after;
-                    return Poll::Ready(LinkEvent::Refused { code, status, retry_after });
+                    return Poll::Ready(LinkEvent::Refused {
+                        code,
+                        status,
+                        retry_after,
+                    });
                 }
                 Self::Open(stream) => return stream.poll_slice(context),
             }
@@ -115,7 +139,12 @@ impl Link {
     fn accept(&mut self, response: Response, purpose: Purpose, limits: &Limits) -> LinkEvent {
         *self = Self::Closed;
         // pr-F32: a proxy's page may come with a 200.
-        let media = response.content_type.split(';').next().unwrap_or_default().trim();
+        let media = response
+            .content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim();
         if !media.eq_ignore_ascii_case("application/json") {
             let shown: String = media.chars().filter(|c| !c.is_control()).take(80).collect();
             let message = format!("the answer is {shown:?} and not application/json");
@@ -155,7 +184,11 @@ impl Stream {
             }
         }
         // Compressed bytes may become many times as many: smaller steps keep the bounds.
-        let step = if self.gzip.is_some() { GZIP_SLICE_BYTES } else { SLICE_BYTES };
+        let step = if self.gzip.is_some() {
+            GZIP_SLICE_BYTES
+        } else {
+            SLICE_BYTES
+        };
         let slice = self.pending.split_to(self.pending.len().min(step));
         Poll::Ready(LinkEvent::Slice(slice))
     }
@@ -171,7 +204,10 @@ pub(super) async fn probed(probe: &mut Option<ProbeFuture>) -> Probed {
 
 /// Sends a consistent list of one item and reads its version (pr-E11c).
 pub(super) async fn probe(opening: Opening, limits: Limits) -> Probed {
-    let mut response = opening.await.ok().filter(|response| response.status == 200)?;
+    let mut response = opening
+        .await
+        .ok()
+        .filter(|response| response.status == 200)?;
     let mut page = PageDecoder::new(&limits);
     while let Some(chunk) = poll_fn(|context| response.body.poll_chunk(context)).await {
         page.feed(&chunk.ok()?, &mut |_| {}).ok()?;

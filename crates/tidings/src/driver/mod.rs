@@ -41,7 +41,11 @@ use crate::{
 
 /// What a handle asks of a running informer.
 pub(crate) enum Command<P> {
-    AddHandler(Box<dyn Handler<P>>, HandlerOptions, oneshot::Sender<HandlerId>),
+    AddHandler(
+        Box<dyn Handler<P>>,
+        HandlerOptions,
+        oneshot::Sender<HandlerId>,
+    ),
     AddIndex(String, IndexFn<P>, oneshot::Sender<Result<(), BuildError>>),
     RemoveHandler(HandlerId, Removal, oneshot::Sender<bool>),
     Resync,
@@ -179,8 +183,11 @@ impl<P: Payload> Driver<P> {
     }
 
     fn start_probe(&mut self) {
-        let options =
-            ListOptions { version: ListVersion::Consistent, limit: Some(1), continue_token: None };
+        let options = ListOptions {
+            version: ListVersion::Consistent,
+            limit: Some(1),
+            continue_token: None,
+        };
         if let Ok(request) = Request::list(&self.parts.scope, &options) {
             let opening = self.parts.transport.open(request, Purpose::Probe);
             self.probe = Some(Box::pin(link::probe(opening, self.parts.limits)));
@@ -191,12 +198,22 @@ impl<P: Payload> Driver<P> {
         let now = self.now();
         match event {
             LinkEvent::Accepted => self.parts.pipeline.handle(now, Input::Accepted),
-            LinkEvent::Refused { code, status, retry_after } => {
+            LinkEvent::Refused {
+                code,
+                status,
+                retry_after,
+            } => {
                 self.link = Link::Closed;
-                self.feed(Input::Refused { code, status, retry_after });
+                self.feed(Input::Refused {
+                    code,
+                    status,
+                    retry_after,
+                });
             }
             LinkEvent::Slice(slice) => {
-                let fed = self.ingest.feed(now, &slice, &mut self.link, &mut self.parts.pipeline);
+                let fed = self
+                    .ingest
+                    .feed(now, &slice, &mut self.link, &mut self.parts.pipeline);
                 if let Err(message) = fed {
                     self.fail(FailureKind::Undecodable, message);
                 }
@@ -284,7 +301,9 @@ impl<P: Payload> Driver<P> {
     fn shut_down(mut self) {
         self.feed(Input::Stop);
         self.turn();
-        self.parts.progress.send_modify(|progress| progress.stopped = true);
+        self.parts
+            .progress
+            .send_modify(|progress| progress.stopped = true);
         let state = self.state(self.now(), self.parts.pipeline.condition());
         self.parts.state.send_replace(state);
     }

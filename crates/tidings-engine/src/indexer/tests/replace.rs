@@ -1,5 +1,7 @@
 //! Relists: mark, sweep, abort; and what becomes of the states that they leave behind.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 fn filled(count: u64) -> Indexer<String> {
@@ -150,31 +152,51 @@ fn marks_follow_an_object_that_a_list_has_twice_or_an_event_changes() {
     assert_eq!(list(&indexer.snapshot()), "o0@2=n0 o1@9=n9");
 }
 
+/// A payload that counts where it dies.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn the_last_snapshot_to_go_frees_nothing_itself() {
-    let mut indexer = filled(2_000);
-    let snapshot = indexer.snapshot();
-    let objects: Vec<_> = snapshot.iter().map(|entry| entry.object.clone()).collect();
-    let addresses: std::collections::HashSet<_> =
-        objects.iter().map(tidings_api::Object::address).collect();
-    drop(objects);
+    let freed = Arc::new(AtomicUsize::new(0));
+    let count = || freed.load(Ordering::Relaxed);
+    let mut indexer = Indexer::<Arc<Counted>>::new(IndexerConfig::default());
+    let by_name: IndexFn<_> = Box::new(|entry, emit| emit(entry.object.name()));
+    indexer.add_index("name", by_name).unwrap();
+    for number in 0..2_000 {
+        let object = Object::bare("default", &format!("o{number}"), "u", "1");
+        let hash = indexer.hash_key(object.key_bytes());
+        let payload = Arc::new(Counted(Arc::clone(&freed)));
+        indexer.upsert(Entry::new(hash, object, Value::Decoded(payload)));
+    }
+    indexer.publish(rv(1), 0);
+    let (snapshot, reader) = (indexer.snapshot(), indexer.reader());
+    let diff = Snapshot::empty().diff_to(&snapshot);
     indexer.replace_begin(false);
-    assert_eq!(indexer.replace_end(Sweep::All).len(), 2_000);
-    indexer.publish(None, 0);
+    drop(indexer.replace_end(Sweep::All));
+    indexer.publish(rv(2), 0);
     indexer.reclaim(1_000_000);
-    assert_eq!(indexer.retained().entries, 2_000);
-    let kept = indexer.retained();
-    drop(snapshot);
     assert_eq!(
-        indexer.retained(),
-        kept,
-        "the reader's drop has freed nothing"
+        (count(), indexer.retained().entries),
+        (0, 2_000),
+        "a snapshot still has them"
     );
+    drop((snapshot, diff, reader));
+    assert_eq!(count(), 0, "the last reader has freed nothing");
     let mut slices = 0;
     while indexer.retained().entries > 0 {
-        let freed = indexer.reclaim(100);
-        assert!((1..=116).contains(&freed), "{freed} in a slice of 100");
+        let before = count();
+        assert!(
+            indexer.reclaim(100) <= 116 && count() - before <= 116,
+            "a slice is a slice"
+        );
         slices += 1;
     }
-    assert!(slices > 20 && addresses.len() == 2_000);
+    assert!(slices > 20 && count() == 2_000);
+    assert_eq!(indexer.retained(), Retained::default());
 }

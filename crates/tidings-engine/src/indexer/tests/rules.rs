@@ -226,7 +226,7 @@ fn looking_does_not_clone_and_absence_is_seen() {
     let mut indexer = store();
     put(&mut indexer, "a=n1");
     indexer.publish(None, 0);
-    let reader = indexer.reader().clone();
+    let reader = indexer.reader();
     assert_eq!(
         reader.with("default/a", |entry| entry.map(line)),
         Some("a@1=n1".into())

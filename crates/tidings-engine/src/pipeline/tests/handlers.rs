@@ -9,14 +9,18 @@ use super::{support::*, *};
 use crate::fanout::{Event, HandlerState};
 
 fn resync(seconds: u64) -> HandlerOptions {
-    HandlerOptions { resync: Some(Duration::from_secs(seconds)) }
+    HandlerOptions {
+        resync: Some(Duration::from_secs(seconds)),
+    }
 }
 
 #[test]
 fn cg_i7_cg_q5_a_handler_is_synced_when_it_was_told_the_initial_state() {
     let mut rig = Rig::new();
     let log = Log::default();
-    let id = rig.pipeline.add_handler(rig.now, log.handler(), HandlerOptions::default());
+    let id = rig
+        .pipeline
+        .add_handler(rig.now, log.handler(), HandlerOptions::default());
     rig.feed(Input::Start);
     rig.begin_list(&["a@1", "b@2", "c@3"]);
     let synced = |rig: &Rig| rig.pipeline.fanout().handler(id).unwrap().synced;
@@ -41,7 +45,9 @@ fn cg_i2_inv_s9_a_late_handler_is_told_the_state_then_each_change_once() {
     let (mut rig, early) = Rig::synced(&["a@1", "b@2"], 5);
     early.take();
     let late = Log::default();
-    let id = rig.pipeline.add_handler(rig.now, late.handler(), HandlerOptions::default());
+    let id = rig
+        .pipeline
+        .add_handler(rig.now, late.handler(), HandlerOptions::default());
     // A change comes while it still catches up: nothing is told twice, nothing is left out.
     let received = rig.received("a@6");
     let event = Input::Event(tidings_api::frame::EventKind::Modified, received);
@@ -65,7 +71,8 @@ fn cg_i1_a_late_handler_catches_up_in_slices_while_others_are_told() {
     let (mut rig, early) = Rig::synced(&items, 5);
     early.take();
     let late = Log::default();
-    rig.pipeline.add_handler(rig.now, late.handler(), HandlerOptions::default());
+    rig.pipeline
+        .add_handler(rig.now, late.handler(), HandlerOptions::default());
     for step in 0..20 {
         let received = rig.received(&format!("k{step}@{}", 10 + step));
         let event = Input::Event(tidings_api::frame::EventKind::Modified, received);
@@ -77,13 +84,20 @@ fn cg_i1_a_late_handler_catches_up_in_slices_while_others_are_told() {
     // What the late one was told, folded, is the store.
     let mut folded = std::collections::BTreeMap::new();
     for line in late.take() {
-        let object = line.rsplit(' ').find(|word| word.contains('@')).unwrap().to_owned();
+        let object = line
+            .rsplit(' ')
+            .find(|word| word.contains('@'))
+            .unwrap()
+            .to_owned();
         let (key, version) = object.split_once('@').unwrap();
         let old = folded.insert(key.to_owned(), version.to_owned());
         assert_eq!(line.starts_with("add"), old.is_none(), "{line}");
     }
     assert_eq!(folded.len(), 100);
-    assert_eq!((folded["k19"].as_str(), folded["k20"].as_str()), ("29", "1"));
+    assert_eq!(
+        (folded["k19"].as_str(), folded["k20"].as_str()),
+        ("29", "1")
+    );
 }
 
 #[test]
@@ -108,7 +122,9 @@ fn cg_i3_cg_p4_cg_r25_only_who_asked_for_a_resync_is_told_everything_again() {
 fn cg_i5_a_resync_period_is_at_least_a_second() {
     let (mut rig, _log) = Rig::synced(&["a@1"], 5);
     let log = Log::default();
-    let options = HandlerOptions { resync: Some(Duration::from_millis(1)) };
+    let options = HandlerOptions {
+        resync: Some(Duration::from_millis(1)),
+    };
     rig.pipeline.add_handler(rig.now, log.handler(), options);
     rig.run();
     log.take();
@@ -121,7 +137,8 @@ fn cg_i5_a_resync_period_is_at_least_a_second() {
 fn cg_f5_a_resync_on_demand_goes_through_the_queue() {
     let (mut rig, _log) = Rig::synced(&["a@1"], 5);
     let log = Log::default();
-    rig.pipeline.add_handler(rig.now, log.handler(), resync(3600));
+    rig.pipeline
+        .add_handler(rig.now, log.handler(), resync(3600));
     rig.run();
     log.take();
     rig.pipeline.resync();
@@ -134,7 +151,9 @@ fn cg_i8_a_removal_drops_or_drains_as_asked() {
     for (removal, expected) in [(Removal::Drop, 1), (Removal::Drain, 3)] {
         let mut rig = Rig::new();
         let log = Log::default();
-        let id = rig.pipeline.add_handler(rig.now, log.handler(), HandlerOptions::default());
+        let id = rig
+            .pipeline
+            .add_handler(rig.now, log.handler(), HandlerOptions::default());
         rig.feed(Input::Start);
         rig.begin_list(&["a@1", "b@2", "c@3"]);
         let end = Input::PageEnd {
@@ -146,7 +165,10 @@ fn cg_i8_a_removal_drops_or_drains_as_asked() {
         rig.pipeline.run(rig.now, 1);
         rig.pipeline.run(rig.now, 1);
         let before = log.0.lock().unwrap().len();
-        assert!((1..3).contains(&before), "some are told, some wait: {before}");
+        assert!(
+            (1..3).contains(&before),
+            "some are told, some wait: {before}"
+        );
         assert!(rig.pipeline.remove_handler(id, removal));
         assert!(!rig.pipeline.remove_handler(id, removal), "only once");
         let now = log.0.lock().unwrap().len();
@@ -166,20 +188,33 @@ fn cg_i10_a_panic_hurts_one_event_which_is_told_again() {
     let failing = std::sync::Arc::clone(&fails);
     let handler = move |event: Event<'_, u64>| {
         let is_b = event.entry().object.key() == "b";
-        assert!(!(is_b && failing.load(Ordering::Relaxed)), "the handler's own bug");
+        assert!(
+            !(is_b && failing.load(Ordering::Relaxed)),
+            "the handler's own bug"
+        );
         seen.0.lock().unwrap().push(line(&event));
     };
-    let id = rig.pipeline.add_handler(rig.now, Box::new(handler), HandlerOptions::default());
-    rig.pipeline.add_handler(rig.now, other.handler(), HandlerOptions::default());
+    let id = rig
+        .pipeline
+        .add_handler(rig.now, Box::new(handler), HandlerOptions::default());
+    rig.pipeline
+        .add_handler(rig.now, other.handler(), HandlerOptions::default());
     rig.feed(Input::Start);
     rig.list(&["a@1", "b@2", "c@3"], 5);
     assert_eq!(log.take(), ["add a@1 initial", "add c@3 initial"]);
     assert_eq!(other.take().len(), 3, "other handlers are not concerned");
     let status = rig.pipeline.fanout().handler(id).unwrap();
-    assert_eq!((status.panics, status.failed_keys, status.synced), (1, 1, true));
+    assert_eq!(
+        (status.panics, status.failed_keys, status.synced),
+        (1, 1, true)
+    );
     fails.store(false, Ordering::Relaxed);
     rig.wait(30);
-    assert_eq!(log.take(), ["add b@2"], "told again, as what it is to this handler");
+    assert_eq!(
+        log.take(),
+        ["add b@2"],
+        "told again, as what it is to this handler"
+    );
     assert_eq!(rig.pipeline.fanout().handler(id).unwrap().failed_keys, 0);
 }
 
@@ -195,7 +230,8 @@ fn cg_i10_a_delete_that_failed_is_told_again_with_its_last_state() {
         }
         seen.0.lock().unwrap().push(line(&event));
     };
-    rig.pipeline.add_handler(rig.now, Box::new(handler), HandlerOptions::default());
+    rig.pipeline
+        .add_handler(rig.now, Box::new(handler), HandlerOptions::default());
     rig.feed(Input::Start);
     rig.list(&["a@1"], 5);
     rig.deleted("a@6");
@@ -208,7 +244,9 @@ fn cg_i10_a_delete_that_failed_is_told_again_with_its_last_state() {
 fn a_handler_that_only_panics_is_detached_visibly() {
     let mut rig = Rig::new();
     let handler = |_: Event<'_, u64>| panic!("the handler's own bug");
-    let id = rig.pipeline.add_handler(rig.now, Box::new(handler), HandlerOptions::default());
+    let id = rig
+        .pipeline
+        .add_handler(rig.now, Box::new(handler), HandlerOptions::default());
     rig.feed(Input::Start);
     let keys: Vec<String> = (0..20).map(|i| format!("k{i}@1")).collect();
     rig.list(&keys.iter().map(String::as_str).collect::<Vec<_>>(), 5);

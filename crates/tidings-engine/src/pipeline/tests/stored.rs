@@ -8,9 +8,15 @@ fn inv_s5_cg_f3_cg_r7_readers_see_nothing_before_the_list_is_complete() {
     let mut rig = Rig::new();
     rig.feed(Input::Start);
     rig.begin_list(&["a@1", "b@2"]);
-    assert_eq!((rig.seen().as_str(), rig.pipeline.is_synced()), (" rv=", false));
+    assert_eq!(
+        (rig.seen().as_str(), rig.pipeline.is_synced()),
+        (" rv=", false)
+    );
     rig.end_list(9);
-    assert_eq!((rig.seen().as_str(), rig.pipeline.is_synced()), ("a@1 b@2 rv=9", true));
+    assert_eq!(
+        (rig.seen().as_str(), rig.pipeline.is_synced()),
+        ("a@1 b@2 rv=9", true)
+    );
 }
 
 #[test]
@@ -48,7 +54,12 @@ fn cg_i4_cg_p5_a_relist_tells_deletions_first_then_changes_in_list_order_and_not
     told[..2].sort();
     assert_eq!(
         told,
-        ["delete a@1 tombstone", "delete d@4 tombstone", "add e@10", "update b@2 -> b@11"]
+        [
+            "delete a@1 tombstone",
+            "delete d@4 tombstone",
+            "add e@10",
+            "update b@2 -> b@11"
+        ]
     );
 }
 
@@ -61,9 +72,13 @@ fn cg_p1_inv_s9_the_store_has_a_change_before_the_handler_is_told() {
     let handler = move |event: crate::fanout::Event<'_, u64>| {
         let key = event.entry().object.key().to_owned();
         let stored = reader.get(&key).map(|entry| format!("{:?}", entry.object));
-        seen.0.lock().unwrap().push(format!("{} sees {stored:?}", line(&event)));
+        seen.0
+            .lock()
+            .unwrap()
+            .push(format!("{} sees {stored:?}", line(&event)));
     };
-    rig.pipeline.add_handler(rig.now, Box::new(handler), HandlerOptions::default());
+    rig.pipeline
+        .add_handler(rig.now, Box::new(handler), HandlerOptions::default());
     rig.feed(Input::Start);
     rig.list(&["a@1"], 5);
     rig.modified("a@6");
@@ -145,7 +160,10 @@ fn inv_s4_in_a_new_epoch_an_equal_version_proves_nothing() {
     let mut told = log.take();
     told.sort();
     assert_eq!(told, ["update a@1 -> a@1", "update b@2 -> b@2"]);
-    assert_eq!(rig.pipeline.reflector().stats().reasons[&WakeReason::EpochChanged], 1);
+    assert_eq!(
+        rig.pipeline.reflector().stats().reasons[&WakeReason::EpochChanged],
+        1
+    );
 }
 
 #[test]
@@ -190,20 +208,35 @@ fn inv_s2_a_bookmark_moves_the_stores_version_alone() {
     let (mut rig, log) = Rig::synced(&["a@1"], 5);
     log.take();
     let resource_version = Ok(ResourceVersion::from_revision(77));
-    rig.feed(Input::Bookmark { resource_version, initial_events_end: false });
+    rig.feed(Input::Bookmark {
+        resource_version,
+        initial_events_end: false,
+    });
     assert_eq!(rig.seen(), "a@1 rv=77");
     assert_eq!(log.take(), [""; 0]);
-    assert_eq!(rig.pipeline.reflector().resource_version().unwrap().to_string(), "77");
+    assert_eq!(
+        rig.pipeline
+            .reflector()
+            .resource_version()
+            .unwrap()
+            .to_string(),
+        "77"
+    );
 }
 
 /// The consumer held: the queue fills in order, pushes back, and loses nothing.
 #[test]
 fn cg_q7_a_held_consumer_pushes_back_on_the_stream_under_both_orders() {
     for order in [Order::Arrival, Order::PerKey] {
-        let config = PipelineConfig { order, depth_max: 4, ..PipelineConfig::default() };
+        let config = PipelineConfig {
+            order,
+            depth_max: 4,
+            ..PipelineConfig::default()
+        };
         let mut rig = Rig::with(config);
         let log = Log::default();
-        rig.pipeline.add_handler(rig.now, log.handler(), HandlerOptions::default());
+        rig.pipeline
+            .add_handler(rig.now, log.handler(), HandlerOptions::default());
         rig.feed(Input::Start);
         rig.list(&["a@1", "b@2"], 5);
         log.take();
@@ -223,12 +256,18 @@ fn cg_q7_a_held_consumer_pushes_back_on_the_stream_under_both_orders() {
         assert!(rig.pipeline.wants_input());
         assert_eq!(rig.seen(), "a@8 b@7 c@9 rv=9");
         let expected: &[&str] = match order {
-            Order::Arrival => {
-                &["update a@1 -> a@6", "update b@2 -> b@7", "update a@6 -> a@8", "add c@9"]
-            }
-            Order::PerKey => {
-                &["update a@1 -> a@6", "update a@6 -> a@8", "update b@2 -> b@7", "add c@9"]
-            }
+            Order::Arrival => &[
+                "update a@1 -> a@6",
+                "update b@2 -> b@7",
+                "update a@6 -> a@8",
+                "add c@9",
+            ],
+            Order::PerKey => &[
+                "update a@1 -> a@6",
+                "update a@6 -> a@8",
+                "update b@2 -> b@7",
+                "add c@9",
+            ],
         };
         assert_eq!(log.take(), expected, "{order:?}");
     }
@@ -242,11 +281,17 @@ fn cg_i12_cg_s3_an_index_added_while_running_has_what_is_stored() {
             emit(if number % 2 == 0 { "even" } else { "odd" });
         }
     };
-    rig.pipeline.add_index("parity", Box::new(by_parity)).unwrap();
+    rig.pipeline
+        .add_index("parity", Box::new(by_parity))
+        .unwrap();
     let reader = rig.pipeline.indexer().reader();
     let keys = |value: &str| reader.index_keys("parity", value).unwrap().len();
     assert_eq!((keys("even"), keys("odd")), (1, 1));
     rig.modified("a@6");
     assert_eq!((keys("even"), keys("odd")), (2, 0));
-    assert!(rig.pipeline.add_index("parity", Box::new(by_parity)).is_err());
+    assert!(
+        rig.pipeline
+            .add_index("parity", Box::new(by_parity))
+            .is_err()
+    );
 }

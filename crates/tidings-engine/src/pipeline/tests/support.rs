@@ -32,14 +32,32 @@ impl Log {
 
 pub(super) fn line(event: &Event<'_, u64>) -> String {
     match event {
-        Event::Added { new, is_in_initial_list } => {
-            format!("add {:?}{}", new.object, if *is_in_initial_list { " initial" } else { "" })
+        Event::Added {
+            new,
+            is_in_initial_list,
+        } => {
+            format!(
+                "add {:?}{}",
+                new.object,
+                if *is_in_initial_list { " initial" } else { "" }
+            )
         }
         Event::Updated { old, new } => {
             format!("update {:?} -> {:?}", old.object, new.object)
         }
-        Event::Deleted { last, is_final_state_known } => {
-            format!("delete {:?}{}", last.object, if *is_final_state_known { "" } else { " tombstone" })
+        Event::Deleted {
+            last,
+            is_final_state_known,
+        } => {
+            format!(
+                "delete {:?}{}",
+                last.object,
+                if *is_final_state_known {
+                    ""
+                } else {
+                    " tombstone"
+                }
+            )
         }
         Event::Poisoned { entry } => format!("poison {:?}", entry.object),
     }
@@ -57,16 +75,23 @@ impl Rig {
 
     pub(super) fn with(config: PipelineConfig) -> Self {
         let list_mode = ListMode::Whole;
-        let reflector = Reflector::new(Config { list_mode, ..Config::default() });
+        let reflector = Reflector::new(Config {
+            list_mode,
+            ..Config::default()
+        });
         let indexer = Indexer::new(IndexerConfig::default());
-        Self { pipeline: Pipeline::new(config, reflector, indexer), now: Instant::ZERO }
+        Self {
+            pipeline: Pipeline::new(config, reflector, indexer),
+            now: Instant::ZERO,
+        }
     }
 
     /// A rig that has listed `items` at `version` and watches.
     pub(super) fn synced(items: &[&str], version: u64) -> (Self, Log) {
         let mut rig = Self::new();
         let log = Log::default();
-        rig.pipeline.add_handler(rig.now, log.handler(), HandlerOptions::default());
+        rig.pipeline
+            .add_handler(rig.now, log.handler(), HandlerOptions::default());
         rig.feed(Input::Start);
         rig.list(items, version);
         (rig, log)
@@ -156,8 +181,10 @@ impl Rig {
     /// What readers see, sorted, with the version.
     pub(super) fn seen(&self) -> String {
         let snapshot = self.pipeline.indexer().snapshot();
-        let mut objects: Vec<String> =
-            snapshot.iter().map(|entry| format!("{:?}", entry.object)).collect();
+        let mut objects: Vec<String> = snapshot
+            .iter()
+            .map(|entry| format!("{:?}", entry.object))
+            .collect();
         objects.sort();
         let version = snapshot.resource_version().map(ToString::to_string);
         format!("{} rv={}", objects.join(" "), version.unwrap_or_default())

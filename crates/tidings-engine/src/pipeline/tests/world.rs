@@ -12,10 +12,7 @@ use tidings_api::{
     status::Status,
 };
 
-use super::{
-    support::Log,
-    *,
-};
+use super::{support::Log, *};
 use crate::{
     delta_fifo::Order,
     entry::{Entry, Poison, Value},
@@ -58,7 +55,8 @@ impl Server {
 
     /// An etcd restore: an older state with its revision, and another future.
     fn restore(&mut self, rng: &mut fastrand::Rng) {
-        let Some(index) = (!self.history.is_empty()).then(|| rng.usize(..self.history.len())) else {
+        let Some(index) = (!self.history.is_empty()).then(|| rng.usize(..self.history.len()))
+        else {
             return;
         };
         self.history.truncate(index);
@@ -89,20 +87,45 @@ struct World {
 
 enum Stream {
     None,
-    List { items: Vec<(String, u64, u64)>, next: usize, page: usize, version: u64 },
-    Watch { after: u64, initial: Option<State> },
+    List {
+        items: Vec<(String, u64, u64)>,
+        next: usize,
+        page: usize,
+        version: u64,
+    },
+    Watch {
+        after: u64,
+        initial: Option<State>,
+    },
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let modes = [ListMode::Auto, ListMode::Paged, ListMode::WatchList, ListMode::Whole];
+        let modes = [
+            ListMode::Auto,
+            ListMode::Paged,
+            ListMode::WatchList,
+            ListMode::Whole,
+        ];
         let list_mode = modes[rng.usize(..4)];
-        let reflector =
-            Reflector::new(Config { list_mode, page_items: 2, seed, ..Config::default() });
-        let order = if rng.bool() { Order::Arrival } else { Order::PerKey };
+        let reflector = Reflector::new(Config {
+            list_mode,
+            page_items: 2,
+            seed,
+            ..Config::default()
+        });
+        let order = if rng.bool() {
+            Order::Arrival
+        } else {
+            Order::PerKey
+        };
         let batch_max = rng.usize(1..5);
-        let config = PipelineConfig { order, batch_max, ..PipelineConfig::default() };
+        let config = PipelineConfig {
+            order,
+            batch_max,
+            ..PipelineConfig::default()
+        };
         let indexer = Indexer::new(IndexerConfig::default());
         let mut pipeline = Pipeline::new(config, reflector, indexer);
         let log = Log::default();
@@ -148,7 +171,8 @@ impl World {
                 Output::Close => self.stream = Stream::None,
                 Output::Probe => {
                     let version = ResourceVersion::from_revision(self.server.revision);
-                    self.pipeline.handle(self.now, Input::ProbeAnswered(version));
+                    self.pipeline
+                        .handle(self.now, Input::ProbeAnswered(version));
                 }
                 Output::ReloadCredentials | Output::Enqueue(_) => {}
             }
@@ -160,7 +184,11 @@ impl World {
             self.stream = Stream::None;
             let code = [429, 500, 503, 401, 410, 403][self.rng.usize(..6)];
             let status = Box::new(Status::parse(code, b""));
-            Input::Refused { code, status, retry_after: None }
+            Input::Refused {
+                code,
+                status,
+                retry_after: None,
+            }
         } else {
             self.stream = match call {
                 Call::List(options) => self.open_list(&options),
@@ -173,25 +201,55 @@ impl World {
     }
 
     fn open_list(&mut self, options: &ListOptions) -> Stream {
-        if let (Some(_), Stream::List { items, next, version, .. }) =
-            (&options.continue_token, &self.stream)
+        if let (
+            Some(_),
+            Stream::List {
+                items,
+                next,
+                version,
+                ..
+            },
+        ) = (&options.continue_token, &self.stream)
         {
             let (items, next, version) = (items.clone(), *next, *version);
-            return Stream::List { items, next, page: next + 2, version };
+            return Stream::List {
+                items,
+                next,
+                page: next + 2,
+                version,
+            };
         }
-        let items: Vec<_> =
-            self.server.state.iter().map(|(key, (uid, rv))| (key.clone(), *uid, *rv)).collect();
+        let items: Vec<_> = self
+            .server
+            .state
+            .iter()
+            .map(|(key, (uid, rv))| (key.clone(), *uid, *rv))
+            .collect();
         let page = options.limit.map_or(usize::MAX, |_| 2);
-        Stream::List { items, next: 0, page, version: self.server.revision }
+        Stream::List {
+            items,
+            next: 0,
+            page,
+            version: self.server.revision,
+        }
     }
 
     fn open_watch(&self, options: &WatchOptions) -> Stream {
-        let after = options.resource_version.as_ref().map_or(0, |rv| rv.to_string().parse().unwrap());
+        let after = options
+            .resource_version
+            .as_ref()
+            .map_or(0, |rv| rv.to_string().parse().unwrap());
         if options.send_initial_events {
             let initial = Some(self.server.state.clone());
-            return Stream::Watch { after: self.server.revision, initial };
+            return Stream::Watch {
+                after: self.server.revision,
+                initial,
+            };
         }
-        Stream::Watch { after, initial: None }
+        Stream::Watch {
+            after,
+            initial: None,
+        }
     }
 
     fn entry(&mut self, key: &str, uid: u64, version: u64) -> Received<u64> {
@@ -209,18 +267,37 @@ impl World {
     fn deliver(&mut self) {
         match std::mem::replace(&mut self.stream, Stream::None) {
             Stream::None => {}
-            Stream::List { items, next, page, version } => {
+            Stream::List {
+                items,
+                next,
+                page,
+                version,
+            } => {
                 if next < items.len().min(page) {
                     let (key, uid, rv) = items[next].clone();
-                    self.stream = Stream::List { items, next: next + 1, page, version };
+                    self.stream = Stream::List {
+                        items,
+                        next: next + 1,
+                        page,
+                        version,
+                    };
                     let received = self.entry(&key, uid, rv);
                     return self.feed(Input::Item(received));
                 }
                 let more = next < items.len();
-                self.stream = Stream::List { items, next, page, version };
+                self.stream = Stream::List {
+                    items,
+                    next,
+                    page,
+                    version,
+                };
                 self.feed(Input::PageEnd {
                     resource_version: Ok(ResourceVersion::from_revision(version)),
-                    continue_token: if more { "more".to_owned() } else { String::new() },
+                    continue_token: if more {
+                        "more".to_owned()
+                    } else {
+                        String::new()
+                    },
                     remaining: None,
                 });
             }
@@ -231,28 +308,54 @@ impl World {
     fn deliver_watch(&mut self, after: u64, initial: Option<State>) {
         if let Some(mut state) = initial {
             if let Some((key, (uid, rv))) = state.pop_first() {
-                self.stream = Stream::Watch { after, initial: Some(state) };
+                self.stream = Stream::Watch {
+                    after,
+                    initial: Some(state),
+                };
                 let received = self.entry(&key, uid, rv);
                 return self.feed(Input::Event(EventKind::Added, received));
             }
-            self.stream = Stream::Watch { after, initial: None };
+            self.stream = Stream::Watch {
+                after,
+                initial: None,
+            };
             let resource_version = Ok(ResourceVersion::from_revision(after));
-            return self.feed(Input::Bookmark { resource_version, initial_events_end: true });
+            return self.feed(Input::Bookmark {
+                resource_version,
+                initial_events_end: true,
+            });
         }
         if after < self.server.compacted {
             return self.feed(Input::ErrorEvent(Box::new(Status::parse(410, b""))));
         }
-        let next = self.server.history.iter().find(|event| event.0 > after).cloned();
+        let next = self
+            .server
+            .history
+            .iter()
+            .find(|event| event.0 > after)
+            .cloned();
         if let Some((revision, kind, key, uid)) = next {
-            self.stream = Stream::Watch { after: revision, initial: None };
+            self.stream = Stream::Watch {
+                after: revision,
+                initial: None,
+            };
             let received = self.entry(&key, uid, revision);
             return self.feed(Input::Event(kind, received));
         }
-        self.stream = Stream::Watch { after, initial: None };
+        self.stream = Stream::Watch {
+            after,
+            initial: None,
+        };
         if self.rng.u8(..4) == 0 && self.server.revision >= after {
             let resource_version = Ok(ResourceVersion::from_revision(self.server.revision));
-            self.stream = Stream::Watch { after: self.server.revision, initial: None };
-            self.feed(Input::Bookmark { resource_version, initial_events_end: false });
+            self.stream = Stream::Watch {
+                after: self.server.revision,
+                initial: None,
+            };
+            self.feed(Input::Bookmark {
+                resource_version,
+                initial_events_end: false,
+            });
         }
     }
 
@@ -289,7 +392,10 @@ impl World {
             1 => FailureKind::Transport,
             _ => FailureKind::Undecodable,
         };
-        self.feed(Input::Broken(Failure { kind, message: "cut".to_owned() }));
+        self.feed(Input::Broken(Failure {
+            kind,
+            message: "cut".to_owned(),
+        }));
     }
 
     /// Faults stop: within a bounded number of steps the store is the server's state (INV-L1).
@@ -311,14 +417,21 @@ impl World {
                 return;
             }
         }
-        panic!("not level: store {:?}, server {:?}", self.stored(), self.server.state);
+        panic!(
+            "not level: store {:?}, server {:?}",
+            self.stored(),
+            self.server.state
+        );
     }
 
     fn stored(&self) -> State {
         let snapshot = self.pipeline.indexer().snapshot();
         let one = |entry: &Entry<u64>| {
             let version = entry.object.resource_version_text().parse().unwrap();
-            (entry.object.key().to_owned(), (entry.object.uid().parse().unwrap(), version))
+            (
+                entry.object.key().to_owned(),
+                (entry.object.uid().parse().unwrap(), version),
+            )
         };
         snapshot.iter().map(one).collect()
     }
@@ -346,7 +459,10 @@ impl World {
         let entries = snapshot.iter().filter(|entry| entry.effective().is_some());
         let good = entries.map(|entry| entry.object.key().to_owned());
         assert_eq!(
-            known.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
+            known
+                .keys()
+                .cloned()
+                .collect::<std::collections::BTreeSet<_>>(),
             good.collect(),
             "what the handler knows is what is there"
         );
@@ -368,7 +484,11 @@ fn run(seed: u64) -> u64 {
 /// INV-S1 to INV-S7, INV-S10, INV-S11, INV-L1 under random faults.
 #[test]
 fn inv_l1_inv_s6_inv_s7_every_seed_ends_level_with_legal_histories() {
-    let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse().ok());
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text: String| text.parse().ok())
+    };
     let (first, count) = match number("TIDINGS_SEED") {
         Some(seed) => (seed, 1),
         None => (0, number("TIDINGS_SEEDS").unwrap_or(2000)),

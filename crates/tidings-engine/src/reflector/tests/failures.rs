@@ -2,7 +2,6 @@
 
 use super::*;
 
-
 #[test]
 fn pr_1_7_410_relists_by_a_consistent_read_after_a_delay() {
     check(
@@ -441,7 +440,10 @@ fn garbage_at_different_versions_is_no_pattern() {
 
 #[test]
 fn cg_r3_one_backoff_serves_lists_and_watches() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "

@@ -2,7 +2,6 @@
 
 use super::*;
 
-
 #[test]
 fn cg_r28_cg_r29_cg_r31_a_watch_list_becomes_the_watch() {
     check(
@@ -239,7 +238,10 @@ fn pr_1_7_5xx_on_a_watch_list_falls_back_after_three() {
 
 #[test]
 fn watch_list_mode_has_nothing_to_fall_back_to() {
-    let config = Config { list_mode: ListMode::WatchList, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::WatchList,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -257,7 +259,10 @@ fn watch_list_mode_has_nothing_to_fall_back_to() {
 
 #[test]
 fn cg_r9_pages_of_500_carry_the_token_alone() {
-    let config = Config { list_mode: ListMode::Paged, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -283,7 +288,10 @@ fn cg_r9_pages_of_500_carry_the_token_alone() {
 
 #[test]
 fn cg_r11_the_first_pages_version_is_the_lists() {
-    let config = Config { list_mode: ListMode::Paged, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -305,7 +313,10 @@ fn cg_r11_the_first_pages_version_is_the_lists() {
 
 #[test]
 fn pr_l13_a_page_without_items_but_with_a_token_is_not_the_end() {
-    let config = Config { list_mode: ListMode::Paged, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -327,7 +338,10 @@ fn pr_l13_a_page_without_items_but_with_a_token_is_not_the_end() {
 
 #[test]
 fn cg_r11_pr_l10_an_expired_page_leads_to_one_whole_list() {
-    let config = Config { list_mode: ListMode::Paged, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -353,7 +367,11 @@ fn cg_r11_pr_l10_an_expired_page_leads_to_one_whole_list() {
 
 #[test]
 fn cg_r8_pr_l2_version_0_is_asked_for_only_on_request_and_only_once() {
-    let config = Config { list_mode: ListMode::Paged, first_list_from_any_version: true, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Paged,
+        first_list_from_any_version: true,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -377,7 +395,10 @@ fn cg_r8_pr_l2_version_0_is_asked_for_only_on_request_and_only_once() {
 
 #[test]
 fn pr_l21_a_list_cut_short_is_never_a_short_list() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -407,7 +428,10 @@ fn pr_l21_a_list_cut_short_is_never_a_short_list() {
 
 #[test]
 fn a_list_that_stalls_is_given_up() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -427,7 +451,10 @@ fn a_list_that_stalls_is_given_up() {
 
 #[test]
 fn a_list_without_a_version_is_no_list() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -447,7 +474,10 @@ fn a_list_without_a_version_is_no_list() {
 
 #[test]
 fn pr_f41_inv_s11_an_item_without_a_key_proves_no_absence() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -465,7 +495,10 @@ fn pr_f41_inv_s11_an_item_without_a_key_proves_no_absence() {
 
 #[test]
 fn inv_s4_a_consistent_list_below_our_version_opens_an_epoch_with_a_forced_comparison() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "

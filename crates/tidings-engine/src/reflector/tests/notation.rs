@@ -36,10 +36,19 @@ pub(super) fn check_with(config: Config, script: &str, expected: Expect) {
         version: None,
     };
     let mut trace = String::new();
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    for line in script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
         let outputs = run.step(line);
         let time = run.now.as_nanos() / 100_000_000;
-        let _ = write!(trace, "{:<6} {}", format!("{}.{}", time / 10, time % 10), strip_time(line));
+        let _ = write!(
+            trace,
+            "{:<6} {}",
+            format!("{}.{}", time / 10, time % 10),
+            strip_time(line)
+        );
         let _ = writeln!(trace, " -> {}", outputs.join("; "));
     }
     expected.assert_eq(&trace);
@@ -94,8 +103,11 @@ impl Run {
                 _ => self.feed(Input::Item(received(word)), printed),
             }
         }
-        let end =
-            Input::PageEnd { resource_version: version, continue_token: token, remaining: None };
+        let end = Input::PageEnd {
+            resource_version: version,
+            continue_token: token,
+            remaining: None,
+        };
         self.feed(end, printed);
     }
 
@@ -115,7 +127,10 @@ impl Run {
                         Delta::Added(e) | Delta::Updated(e) | Delta::Deleted(e) => {
                             self.version = e.object.resource_version().ok();
                         }
-                        Delta::Replaced(Replaced::End { resource_version: version, .. })
+                        Delta::Replaced(Replaced::End {
+                            resource_version: version,
+                            ..
+                        })
                         | Delta::Bookmark(version) => self.version = Some(version.clone()),
                         Delta::Replaced(_) | Delta::Sync => {}
                     }
@@ -131,7 +146,10 @@ impl Run {
                 return;
             }
             let deltas = std::mem::take(&mut self.unapplied);
-            let applied = Input::Applied { deltas, resource_version: self.version.take() };
+            let applied = Input::Applied {
+                deltas,
+                resource_version: self.version.take(),
+            };
             self.reflector.handle(self.now, applied);
             self.reflector.check_invariants();
         }
@@ -141,7 +159,10 @@ impl Run {
 fn input(words: &[&str]) -> Input<()> {
     let second = words.get(1).copied().unwrap_or_default();
     let field = |name: &str| {
-        words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+        words
+            .iter()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+            .unwrap_or_default()
     };
     let version = || ResourceVersion::parse(second.trim_matches('\''));
     match words[0] {
@@ -155,8 +176,14 @@ fn input(words: &[&str]) -> Input<()> {
         "ADDED" => Input::Event(EventKind::Added, received(second)),
         "MODIFIED" => Input::Event(EventKind::Modified, received(second)),
         "DELETED" => Input::Event(EventKind::Deleted, received(second)),
-        "bookmark" => Input::Bookmark { resource_version: version(), initial_events_end: false },
-        "initial-end" => Input::Bookmark { resource_version: version(), initial_events_end: true },
+        "bookmark" => Input::Bookmark {
+            resource_version: version(),
+            initial_events_end: false,
+        },
+        "initial-end" => Input::Bookmark {
+            resource_version: version(),
+            initial_events_end: true,
+        },
         "refused" | "error" => {
             let (reason, cause) = (field("reason"), field("cause"));
             let body = format!(
@@ -168,7 +195,11 @@ fn input(words: &[&str]) -> Input<()> {
             if words[0] == "error" {
                 Input::ErrorEvent(status)
             } else {
-                Input::Refused { code, status, retry_after }
+                Input::Refused {
+                    code,
+                    status,
+                    retry_after,
+                }
             }
         }
         "probe" => Input::ProbeAnswered(version().unwrap()),
@@ -178,7 +209,10 @@ fn input(words: &[&str]) -> Input<()> {
 }
 
 fn failure(kind: FailureKind) -> Input<()> {
-    Input::Broken(Failure { kind, message: "x".to_owned() })
+    Input::Broken(Failure {
+        kind,
+        message: "x".to_owned(),
+    })
 }
 
 fn received(word: &str) -> Received<()> {
@@ -190,5 +224,9 @@ fn received(word: &str) -> Received<()> {
 }
 
 fn strip_time(line: &str) -> &str {
-    if line.starts_with("t=") { line.split_once(' ').map_or("", |(_, rest)| rest) } else { line }
+    if line.starts_with("t=") {
+        line.split_once(' ').map_or("", |(_, rest)| rest)
+    } else {
+        line
+    }
 }

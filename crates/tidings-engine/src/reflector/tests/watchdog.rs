@@ -2,7 +2,6 @@
 
 use super::*;
 
-
 #[test]
 fn pr_1_7_silence_leads_to_a_probe_and_a_quiet_healthy_stream_is_left_alone() {
     check(

@@ -2,7 +2,6 @@
 
 use super::*;
 
-
 #[test]
 fn inv_s2_cg_r27_the_version_of_a_resumption_is_what_was_applied() {
     check(
@@ -61,7 +60,10 @@ fn pr_1_7_a_clean_end_after_a_while_is_reopened_at_once_with_jitter() {
 
 #[test]
 fn pr_f29_a_quiet_watch_cut_by_a_balancer_is_normal() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -91,7 +93,10 @@ fn pr_f29_a_quiet_watch_cut_by_a_balancer_is_normal() {
 
 #[test]
 fn cg_r19_a_server_that_ends_each_watch_after_one_event_meets_a_backoff() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -133,7 +138,10 @@ fn cg_r19_a_server_that_ends_each_watch_after_one_event_meets_a_backoff() {
 
 #[test]
 fn pr_w12_pr_w17_streams_that_end_at_once_lead_to_a_list_after_four() {
-    let config = Config { list_mode: ListMode::Whole, ..Config::default() };
+    let config = Config {
+        list_mode: ListMode::Whole,
+        ..Config::default()
+    };
     check_with(
         config,
         "
@@ -309,7 +317,10 @@ fn pr_f44_an_object_without_a_version_is_unfit() {
 
 #[test]
 fn cg_r1_a_watch_that_outlives_its_timeout_is_dead() {
-    let config = Config { silence_max: Duration::from_secs(3600), ..Config::default() };
+    let config = Config {
+        silence_max: Duration::from_secs(3600),
+        ..Config::default()
+    };
     check_with(
         config,
         "

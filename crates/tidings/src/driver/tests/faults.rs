@@ -12,7 +12,12 @@ async fn pr_l21_a_list_that_ends_early_is_an_error_and_never_a_short_list() {
     let mut script = Script::new();
     let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole));
     let whole = list(&[pod("a", 7), pod("b", 8)], 10);
-    script.accept().await.ok().send(whole[..whole.len() - 2].to_owned()).end();
+    script
+        .accept()
+        .await
+        .ok()
+        .send(whole[..whole.len() - 2].to_owned())
+        .end();
     let state = until(&handle, |state| state.condition.trouble.is_some()).await;
     let trouble = state.condition.trouble.unwrap();
     assert!(trouble.message.contains("ended"), "{}", trouble.message);
@@ -25,18 +30,34 @@ async fn pr_l21_a_list_that_ends_early_is_an_error_and_never_a_short_list() {
 async fn pr_f32_a_proxys_page_is_named_and_retried() {
     let mut script = Script::new();
     let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole));
-    script.accept().await.answer(200, "text/html").send("<html>log in</html>").end();
+    script
+        .accept()
+        .await
+        .answer(200, "text/html")
+        .send("<html>log in</html>")
+        .end();
     let state = until(&handle, |state| state.condition.trouble.is_some()).await;
     let message = state.condition.trouble.unwrap().message;
-    assert!(message.contains("text/html") && !message.contains("log in"), "{message}");
-    script.accept().await.ok().send(list(&[pod("a", 7)], 10)).end();
+    assert!(
+        message.contains("text/html") && !message.contains("log in"),
+        "{message}"
+    );
+    script
+        .accept()
+        .await
+        .ok()
+        .send(list(&[pod("a", 7)], 10))
+        .end();
     shows(&handle, "default/a@7").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_list_is_named() {
     for (body, word) in [
-        (r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[]}"#, "Table"),
+        (
+            r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[]}"#,
+            "Table",
+        ),
         ("not json at all", "JSON"),
     ] {
         let mut script = Script::new();
@@ -58,10 +79,18 @@ async fn design_4_7_garbage_in_a_watch_leads_to_a_rewatch_then_past_it() {
     shows(&handle, "default/a@7").await;
     conn.send("\0\0 garbage\n");
     let mut watch = script.accept().await;
-    assert!(watch.path.ends_with("&resourceVersion=10"), "{}", watch.path);
+    assert!(
+        watch.path.ends_with("&resourceVersion=10"),
+        "{}",
+        watch.path
+    );
     watch.ok().send("\0\0 garbage\n");
     let mut relist = script.accept().await;
-    assert!(relist.path.contains("sendInitialEvents=true"), "{}", relist.path);
+    assert!(
+        relist.path.contains("sendInitialEvents=true"),
+        "{}",
+        relist.path
+    );
     relist.watch_list(&[pod("a", 12)], 20);
     shows(&handle, "default/a@12").await;
 }
@@ -71,15 +100,23 @@ async fn cg_r24_a_broken_connection_rewatches_at_the_applied_version() {
     let mut script = Script::new();
     let handle = script.raw();
     let mut conn = script.accept().await;
-    conn.watch_list(&[pod("a", 7)], 10).send(event("MODIFIED", &pod("a", 15)));
+    conn.watch_list(&[pod("a", 7)], 10)
+        .send(event("MODIFIED", &pod("a", 15)));
     shows(&handle, "default/a@15").await;
     let half = event("MODIFIED", &pod("a", 16));
     conn.send(half[..half.len() / 2].to_owned());
     conn.fail("connection reset by peer");
     let mut watch = script.accept().await;
-    assert!(watch.path.ends_with("&resourceVersion=15"), "{}", watch.path);
+    assert!(
+        watch.path.ends_with("&resourceVersion=15"),
+        "{}",
+        watch.path
+    );
     let trouble = until(&handle, |state| state.condition.trouble.is_some()).await;
-    assert_eq!(trouble.condition.trouble.unwrap().reason, WakeReason::Transport);
+    assert_eq!(
+        trouble.condition.trouble.unwrap().reason,
+        WakeReason::Transport
+    );
     watch.ok().send(half);
     shows(&handle, "default/a@16").await;
     until(&handle, |state| state.condition.stale_since.is_none()).await;
@@ -89,7 +126,12 @@ async fn cg_r24_a_broken_connection_rewatches_at_the_applied_version() {
 async fn pr_w12_inv_l3_a_server_that_closes_at_once_meets_a_bounded_rate_of_requests() {
     let mut script = Script::new();
     let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole));
-    script.accept().await.ok().send(list(&[pod("a", 7)], 10)).end();
+    script
+        .accept()
+        .await
+        .ok()
+        .send(list(&[pod("a", 7)], 10))
+        .end();
     let began = tokio::time::Instant::now();
     let mut requests = 0;
     while began.elapsed() < Duration::from_secs(3600) {
@@ -102,8 +144,15 @@ async fn pr_w12_inv_l3_a_server_that_closes_at_once_meets_a_bounded_rate_of_requ
         requests += 1;
     }
     // Some 85 delays an hour at the cap, and a list now and then.
-    assert!((60..200).contains(&requests), "{requests} requests in an hour");
-    assert_eq!(handle.store().len(), 1, "what is known is served all the while");
+    assert!(
+        (60..200).contains(&requests),
+        "{requests} requests in an hour"
+    );
+    assert_eq!(
+        handle.store().len(),
+        1,
+        "what is known is served all the while"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +167,11 @@ async fn pr_1_7_401_reloads_the_credentials() {
 #[tokio::test(start_paused = true)]
 async fn sec_16_an_object_over_its_bound_poisons_its_key_and_the_stream_goes_on() {
     let mut script = Script::new();
-    let limits = Limits { frame_bytes_max: 2000, object_bytes_max: 2000, ..Limits::default() };
+    let limits = Limits {
+        frame_bytes_max: 2000,
+        object_bytes_max: 2000,
+        ..Limits::default()
+    };
     let handle = start(script.builder::<Raw>().limits(limits));
     let mut conn = script.accept().await;
     let huge = pod_with("huge", 8, &format!(r#","data":"{}""#, "x".repeat(100_000)));
@@ -126,21 +179,34 @@ async fn sec_16_an_object_over_its_bound_poisons_its_key_and_the_stream_goes_on(
     for chunk in event("ADDED", &huge).as_bytes().chunks(999) {
         conn.send(chunk.to_vec());
     }
-    conn.send(end_bookmark(10)).send(event("MODIFIED", &pod("a", 11)));
+    conn.send(end_bookmark(10))
+        .send(event("MODIFIED", &pod("a", 11)));
     shows(&handle, "default/a@11 default/huge@8").await;
     let crate::Lookup::Undecodable { problem, .. } = handle.store().lookup("default/huge") else {
         panic!("huge is poisoned");
     };
-    assert!(problem.contains("bytes") || problem.contains("large"), "{problem}");
+    assert!(
+        problem.contains("bytes") || problem.contains("large"),
+        "{problem}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn sec_16_a_list_that_never_ends_is_given_up_at_its_bound() {
     let mut script = Script::new();
-    let limits = Limits { list_items_max: 1000, ..Limits::default() };
-    let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole).limits(limits));
+    let limits = Limits {
+        list_items_max: 1000,
+        ..Limits::default()
+    };
+    let handle = start(
+        script
+            .builder::<Raw>()
+            .list_mode(ListMode::Whole)
+            .limits(limits),
+    );
     let mut conn = script.accept().await;
-    conn.ok().send(r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#);
+    conn.ok()
+        .send(r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#);
     for n in 0..1100 {
         conn.send(pod(&format!("p{n}"), n + 1)).send(",");
     }
@@ -159,7 +225,10 @@ async fn pr_e7_pr_f41_odd_frames_are_counted_and_hurt_nobody() {
     conn.watch_list(&[pod("a", 7)], 10);
     handle.wait_synced(SYNC).await.unwrap();
     conn.send(event("PAINTED", &pod("x", 11)));
-    conn.send(event("ADDED", r#"{"kind":"Pod","metadata":{"resourceVersion":"12"}}"#));
+    conn.send(event(
+        "ADDED",
+        r#"{"kind":"Pod","metadata":{"resourceVersion":"12"}}"#,
+    ));
     conn.send(event("MODIFIED", &pod("a", 13)));
     shows(&handle, "default/a@13").await;
     let state = until(&handle, |state| state.stats.unfit == 2).await;
@@ -173,7 +242,10 @@ async fn a_wrong_kind_is_not_stored() {
     let mut conn = script.accept().await;
     conn.watch_list(&[pod("a", 7)], 10);
     handle.wait_synced(SYNC).await.unwrap();
-    conn.send(event("ADDED", &pod("s", 11).replace(r#""Pod""#, r#""Secret""#)));
+    conn.send(event(
+        "ADDED",
+        &pod("s", 11).replace(r#""Pod""#, r#""Secret""#),
+    ));
     conn.send(event("MODIFIED", &pod("a", 12)));
     shows(&handle, "default/a@12").await;
     until(&handle, |state| state.stats.unfit == 1).await;
@@ -187,9 +259,15 @@ async fn sec_23_invalid_utf8_hurts_its_own_key_alone() {
     let mut bytes = event("ADDED", &pod_with("bad", 8, r#","x":"@""#)).into_bytes();
     let at = bytes.iter().rposition(|&byte| byte == b'@').unwrap();
     bytes[at] = 0xff;
-    conn.ok().send(bytes).send(event("ADDED", &pod("a", 7))).send(end_bookmark(10));
+    conn.ok()
+        .send(bytes)
+        .send(event("ADDED", &pod("a", 7)))
+        .send(end_bookmark(10));
     shows(&handle, "default/a@7 default/bad@8").await;
-    assert!(matches!(handle.store().lookup("default/bad"), crate::Lookup::Undecodable { .. }));
+    assert!(matches!(
+        handle.store().lookup("default/bad"),
+        crate::Lookup::Undecodable { .. }
+    ));
 }
 
 /// A day of silence on a healthy quiet kind: probes now and then, no stream is reopened for it.
@@ -218,9 +296,16 @@ async fn design_4_6_a_quiet_healthy_kind_is_not_reopened_but_by_its_timeouts() {
         probe.ok().send(list(&[], 10)).end();
     }
     let state = handle.state();
-    assert!(state.stats.reasons.get(&WakeReason::Silent).is_none(), "{:?}", state.stats.reasons);
+    assert!(
+        state.stats.reasons.get(&WakeReason::Silent).is_none(),
+        "{:?}",
+        state.stats.reasons
+    );
     assert_eq!(state.stats.watch_lists + state.stats.lists, 1, "no relist");
-    assert!(probes <= 24 * 6, "{probes} probes in a day, {watches} watches");
+    assert!(
+        probes <= 24 * 6,
+        "{probes} probes in a day, {watches} watches"
+    );
 }
 
 async fn continue_watch(script: &mut Script, conn: &mut Conn, watches: &mut u32) {

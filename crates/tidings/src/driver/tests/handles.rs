@@ -28,7 +28,12 @@ fn version(revision: u64) -> ResourceVersion {
 async fn wait_synced_says_what_keeps_it() {
     let mut script = Script::new();
     let handle = script.raw();
-    script.accept().await.answer(403, "application/json").send(r#"{"code":403}"#).end();
+    script
+        .accept()
+        .await
+        .answer(403, "application/json")
+        .send(r#"{"code":403}"#)
+        .end();
     let Err(SyncError::TimedOut { doing, .. }) = handle.wait_synced(SYNC).await else {
         panic!("it cannot be synced");
     };
@@ -41,8 +46,14 @@ async fn wait_synced_says_what_keeps_it() {
 async fn inv_s17_wait_for_has_its_outcomes() {
     let mut script = Script::new();
     let (handle, mut conn) = synced(&mut script).await;
-    assert_eq!(handle.wait_for(&version(10), SYNC).await, WaitOutcome::Reached);
-    assert_eq!(handle.wait_for(&version(11), SYNC).await, WaitOutcome::TimedOut);
+    assert_eq!(
+        handle.wait_for(&version(10), SYNC).await,
+        WaitOutcome::Reached
+    );
+    assert_eq!(
+        handle.wait_for(&version(11), SYNC).await,
+        WaitOutcome::TimedOut
+    );
     let waiting = tokio::spawn({
         let handle = handle.clone();
         async move { handle.wait_for(&version(12), Duration::from_secs(60)).await }
@@ -51,7 +62,11 @@ async fn inv_s17_wait_for_has_its_outcomes() {
     assert_eq!(waiting.await.unwrap(), WaitOutcome::Reached);
     let waiting = tokio::spawn({
         let handle = handle.clone();
-        async move { handle.wait_for(&version(500), Duration::from_secs(7200)).await }
+        async move {
+            handle
+                .wait_for(&version(500), Duration::from_secs(7200))
+                .await
+        }
     });
     // The server's version goes back: whoever waits for one of the old history learns of it.
     conn.send(event("ERROR", r#"{"code":410}"#));
@@ -60,7 +75,10 @@ async fn inv_s17_wait_for_has_its_outcomes() {
     }
     assert_eq!(waiting.await.unwrap(), WaitOutcome::EpochChanged);
     handle.stop();
-    assert_eq!(handle.wait_for(&version(900), SYNC).await, WaitOutcome::Stopped);
+    assert_eq!(
+        handle.wait_for(&version(900), SYNC).await,
+        WaitOutcome::Stopped
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +106,11 @@ async fn a_subscription_tells_the_state_then_the_changes_coalesced() {
         format!("{:?}", subscription.next().await.unwrap()),
     ];
     next.sort();
-    assert_eq!(next, ["deleted default/b@8", "updated default/a@29"], "one change a key");
+    assert_eq!(
+        next,
+        ["deleted default/b@8", "updated default/a@29"],
+        "one change a key"
+    );
     handle.stop();
     assert!(subscription.next().await.is_none());
 }
@@ -101,7 +123,10 @@ async fn inv_s13_a_subscription_too_far_behind_is_told_to_resync() {
     conn.watch_list(&[pod("a", 7), pod("b", 8)], 10);
     handle.wait_synced(SYNC).await.unwrap();
     let mut subscription = handle.subscribe();
-    while !matches!(subscription.next().await.unwrap(), SubscriptionEvent::Synced) {}
+    while !matches!(
+        subscription.next().await.unwrap(),
+        SubscriptionEvent::Synced
+    ) {}
     for number in 11..40 {
         conn.send(event("MODIFIED", &pod("a", number)));
     }
@@ -116,7 +141,11 @@ async fn inv_s13_a_subscription_too_far_behind_is_told_to_resync() {
     assert_eq!(subscription.lag().resyncs, 1);
     conn.send(event("MODIFIED", &pod("a", 41)));
     let next = subscription.next().await.unwrap();
-    assert_eq!(format!("{next:?}"), "updated default/a@41", "then changes again");
+    assert_eq!(
+        format!("{next:?}"),
+        "updated default/a@41",
+        "then changes again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,9 +155,14 @@ async fn handlers_and_indexes_come_and_go_while_it_runs() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&told);
     let handler = move |event: Event<'_, Raw>| {
-        seen.lock().unwrap().push(event.entry().object.key().to_owned());
+        seen.lock()
+            .unwrap()
+            .push(event.entry().object.key().to_owned());
     };
-    let id = handle.add_handler(HandlerOptions::default(), handler).await.unwrap();
+    let id = handle
+        .add_handler(HandlerOptions::default(), handler)
+        .await
+        .unwrap();
     handle
         .add_index("name", |entry, emit| emit(entry.object.name()))
         .await
@@ -139,7 +173,10 @@ async fn handlers_and_indexes_come_and_go_while_it_runs() {
     assert!(handle.store().by_index("colour", "b").is_err());
     conn.send(event("ADDED", &pod("c", 11)));
     shows(&handle, "default/a@7 default/b@8 default/c@11").await;
-    until(&handle, |state| state.handlers.iter().all(|handler| handler.synced)).await;
+    until(&handle, |state| {
+        state.handlers.iter().all(|handler| handler.synced)
+    })
+    .await;
     assert_eq!(told.lock().unwrap().len(), 3);
     assert!(handle.remove_handler(id, Removal::Drain).await.unwrap());
     assert!(!handle.remove_handler(id, Removal::Drain).await.unwrap());
@@ -179,8 +216,13 @@ async fn design_4_8_one_stream_serves_all_who_follow_the_same_and_the_last_one_s
     second.wait_synced(SYNC).await.unwrap();
     assert_eq!((factory.len(), script.pending()), (1, 0));
     let elsewhere = Scope::namespaced(Resource::parse("v1/pods").unwrap(), "x");
-    let other = factory.informer::<Raw>(elsewhere, |builder| builder).unwrap();
-    assert_eq!(script.accept().await.path.split('?').next(), Some("/api/v1/namespaces/x/pods"));
+    let other = factory
+        .informer::<Raw>(elsewhere, |builder| builder)
+        .unwrap();
+    assert_eq!(
+        script.accept().await.path.split('?').next(),
+        Some("/api/v1/namespaces/x/pods")
+    );
     assert_eq!(factory.len(), 2);
     drop((first, other));
     assert_eq!(factory.len(), 1);

@@ -43,8 +43,14 @@ struct ScriptBody {
 impl Script {
     pub(super) fn new() -> Self {
         let (sender, calls) = mpsc::unbounded_channel();
-        let transport = ScriptTransport { calls: sender, reloads: AtomicU32::new(0) };
-        Self { calls, transport: Arc::new(transport) }
+        let transport = ScriptTransport {
+            calls: sender,
+            reloads: AtomicU32::new(0),
+        };
+        Self {
+            calls,
+            transport: Arc::new(transport),
+        }
     }
 
     pub(super) fn builder<P: Payload>(&self) -> InformerBuilder<P> {
@@ -61,7 +67,10 @@ impl Script {
     /// The next request.
     pub(super) async fn accept(&mut self) -> Conn {
         let wait = std::time::Duration::from_secs(3600);
-        tokio::time::timeout(wait, self.calls.recv()).await.expect("a request").unwrap()
+        tokio::time::timeout(wait, self.calls.recv())
+            .await
+            .expect("a request")
+            .unwrap()
     }
 
     /// How many requests have come and not been accepted.
@@ -142,7 +151,11 @@ impl Conn {
     }
 
     pub(super) fn fail(&mut self, why: &str) {
-        let _ = self.chunks.as_ref().unwrap().send(Err(TransportFailure(why.to_owned())));
+        let _ = self
+            .chunks
+            .as_ref()
+            .unwrap()
+            .send(Err(TransportFailure(why.to_owned())));
     }
 
     /// Whether the client has dropped the stream.
@@ -175,8 +188,9 @@ pub(super) fn event(kind: &str, object: &str) -> String {
 }
 
 pub(super) fn bookmark(version: u64) -> String {
-    let object =
-        format!(r#"{{"kind":"Pod","apiVersion":"v1","metadata":{{"resourceVersion":"{version}"}}}}"#);
+    let object = format!(
+        r#"{{"kind":"Pod","apiVersion":"v1","metadata":{{"resourceVersion":"{version}"}}}}"#
+    );
     event("BOOKMARK", &object)
 }
 
@@ -198,15 +212,23 @@ pub(super) fn list(objects: &[String], version: u64) -> String {
 pub(super) async fn shows<P: Payload>(handle: &InformerHandle<P>, expected: &str) {
     let mut progress = handle.watch_progress();
     let text = || {
-        let mut all: Vec<String> =
-            handle.store().list().iter().map(|entry| format!("{:?}", entry.object)).collect();
+        let mut all: Vec<String> = handle
+            .store()
+            .list()
+            .iter()
+            .map(|entry| format!("{:?}", entry.object))
+            .collect();
         all.sort();
         all.join(" ")
     };
     let reached = progress.wait_for(|_| text() == expected);
     let limit = std::time::Duration::from_secs(600);
     if tokio::time::timeout(limit, reached).await.is_err() {
-        panic!("the store shows {:?} and not {expected:?}: {}", text(), handle.state().summary());
+        panic!(
+            "the store shows {:?} and not {expected:?}: {}",
+            text(),
+            handle.state().summary()
+        );
     }
 }
 

@@ -12,22 +12,34 @@ async fn a_watch_list_becomes_a_live_copy_and_handlers_see_the_store_updated() {
     let mut script = Script::new();
     let told = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&told);
-    let builder = script.builder::<Raw>().handler(move |event: Event<'_, Raw>| {
-        seen.lock().unwrap().push(format!("{:?}", event.entry().object));
-    });
+    let builder = script
+        .builder::<Raw>()
+        .handler(move |event: Event<'_, Raw>| {
+            seen.lock()
+                .unwrap()
+                .push(format!("{:?}", event.entry().object));
+        });
     let handle = start(builder);
     let mut conn = script.accept().await;
-    assert!(conn.path.contains("sendInitialEvents=true"), "{}", conn.path);
+    assert!(
+        conn.path.contains("sendInitialEvents=true"),
+        "{}",
+        conn.path
+    );
     assert_eq!(conn.purpose, Purpose::Watch);
     conn.watch_list(&[pod("a", 7), pod("b", 9)], 10);
     handle.wait_synced(Duration::from_secs(5)).await.unwrap();
-    conn.send(event("MODIFIED", &pod("a", 11))).send(event("DELETED", &pod("b", 12)));
+    conn.send(event("MODIFIED", &pod("a", 11)))
+        .send(event("DELETED", &pod("b", 12)));
     shows(&handle, "default/a@11").await;
     assert_eq!(handle.store().resource_version().unwrap().to_string(), "12");
     let json = handle.store().get("default/a").unwrap();
     assert!(json.object.json().contains(r#""phase":"Running""#));
     let told = told.lock().unwrap().clone();
-    assert_eq!(told, ["default/a@7", "default/b@9", "default/a@11", "default/b@12"]);
+    assert_eq!(
+        told,
+        ["default/a@7", "default/b@9", "default/a@11", "default/b@12"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,14 +72,21 @@ async fn pr_s3_a_server_without_watch_list_is_listed_in_pages_and_watched() {
     let refusal = r#"{"kind":"Status","code":422,"reason":"Invalid","message":"forbidden"}"#;
     conn.answer(422, "application/json").send(refusal).end();
     let mut page = script.accept().await;
-    assert_eq!((page.path.as_str(), page.purpose), ("/api/v1/pods?limit=500", Purpose::List));
+    assert_eq!(
+        (page.path.as_str(), page.purpose),
+        ("/api/v1/pods?limit=500", Purpose::List)
+    );
     let body = list(&[pod("a", 7)], 10).replace(r#""10""#, r#""10","continue":"T""#);
     page.ok().send(body).end();
     let mut page = script.accept().await;
     assert_eq!(page.path, "/api/v1/pods?limit=500&continue=T");
     page.ok().send(list(&[pod("b", 8)], 10)).end();
     let mut watch = script.accept().await;
-    assert!(watch.path.ends_with("&resourceVersion=10"), "{}", watch.path);
+    assert!(
+        watch.path.ends_with("&resourceVersion=10"),
+        "{}",
+        watch.path
+    );
     watch.ok().send(event("ADDED", &pod("c", 12)));
     shows(&handle, "default/a@7 default/b@8 default/c@12").await;
 }
@@ -83,7 +102,8 @@ async fn cg_v11_pr_w7_gzip_members_are_delivered_flush_by_flush() {
     let handle = script.raw();
     let mut conn = script.accept().await;
     conn.answer_encoded("gzip");
-    conn.send(member(&event("ADDED", &pod("a", 7)))).send(member(&end_bookmark(10)));
+    conn.send(member(&event("ADDED", &pod("a", 7))))
+        .send(member(&end_bookmark(10)));
     shows(&handle, "default/a@7").await;
     // Each later event is a member of its own, cut anywhere.
     for byte in member(&event("MODIFIED", &pod("a", 11))) {
@@ -115,18 +135,32 @@ async fn a_projection_is_decoded_once_and_a_misfit_poisons_its_key_alone() {
         panic!("a is present");
     };
     assert_eq!(entry.effective().unwrap().status.phase, "Running");
-    assert_eq!(entry.object.json(), "", "the JSON is not kept beside the value");
-    let Lookup::Undecodable { problem, last_good: None, .. } = handle.store().lookup("default/b")
+    assert_eq!(
+        entry.object.json(),
+        "",
+        "the JSON is not kept beside the value"
+    );
+    let Lookup::Undecodable {
+        problem,
+        last_good: None,
+        ..
+    } = handle.store().lookup("default/b")
     else {
         panic!("b is undecodable");
     };
-    assert!(problem.contains("column") && !problem.contains("hunter2"), "{problem}");
+    assert!(
+        problem.contains("column") && !problem.contains("hunter2"),
+        "{problem}"
+    );
     assert!(matches!(handle.store().lookup("default/c"), Lookup::Absent));
     // It is mended, then broken again: the last good value stays.
     conn.send(event("MODIFIED", &pod("b", 11)));
     conn.send(event("MODIFIED", &pod_with("b", 12, r#","status":7"#)));
     shows(&handle, "default/a@7 default/b@12").await;
-    let Lookup::Undecodable { last_good: Some(last), .. } = handle.store().lookup("default/b")
+    let Lookup::Undecodable {
+        last_good: Some(last),
+        ..
+    } = handle.store().lookup("default/b")
     else {
         panic!("b has a last good value");
     };
@@ -142,15 +176,24 @@ async fn sec_20_an_object_nested_200_deep_is_served_raw_and_poisons_only_itself_
     let mut conn = script.accept().await;
     conn.watch_list(&objects, 10);
     shows(&raw, "default/a@7 default/deep@8").await;
-    assert!(matches!(raw.store().lookup("default/deep"), Lookup::Present(_)));
+    assert!(matches!(
+        raw.store().lookup("default/deep"),
+        Lookup::Present(_)
+    ));
 
     let mut script = Script::new();
     let typed = start(script.builder::<Arc<serde_json::Value>>());
     let mut conn = script.accept().await;
     conn.watch_list(&objects, 10);
     shows(&typed, "default/a@7 default/deep@8").await;
-    assert!(matches!(typed.store().lookup("default/deep"), Lookup::Undecodable { .. }));
-    assert!(matches!(typed.store().lookup("default/a"), Lookup::Present(_)));
+    assert!(matches!(
+        typed.store().lookup("default/deep"),
+        Lookup::Undecodable { .. }
+    ));
+    assert!(matches!(
+        typed.store().lookup("default/a"),
+        Lookup::Present(_)
+    ));
     assert!(<Arc<serde_json::Value>>::DECODES);
 }
 
@@ -161,10 +204,23 @@ async fn a_relist_that_changes_nothing_tells_nobody() {
     let seen = Arc::clone(&told);
     let builder = script.builder::<Raw>().list_mode(ListMode::Whole);
     let handle = start(builder.handler(move |_: Event<'_, Raw>| *seen.lock().unwrap() += 1));
-    script.accept().await.ok().send(list(&[pod("a", 7), pod("b", 8)], 10)).end();
+    script
+        .accept()
+        .await
+        .ok()
+        .send(list(&[pod("a", 7), pod("b", 8)], 10))
+        .end();
     let mut watch = script.accept().await;
-    watch.ok().send(event("ERROR", r#"{"kind":"Status","code":410,"reason":"Expired"}"#));
-    script.accept().await.ok().send(list(&[pod("a", 7), pod("b", 8)], 20)).end();
+    watch.ok().send(event(
+        "ERROR",
+        r#"{"kind":"Status","code":410,"reason":"Expired"}"#,
+    ));
+    script
+        .accept()
+        .await
+        .ok()
+        .send(list(&[pod("a", 7), pod("b", 8)], 20))
+        .end();
     let mut watch = script.accept().await;
     assert!(watch.path.ends_with("&resourceVersion=20"));
     watch.ok();

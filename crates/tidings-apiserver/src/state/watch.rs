@@ -1,0 +1,271 @@
+//! WATCH: a cursor on the history that turns changes into frames.
+//!
+//! Does not buffer: a watch that falls behind the history's beginning is ended (pr-W18).
+//!
+//! Source: rules pr-W1, pr-W11, pr-W13..W16, pr-E1..E5, pr-E9..E11b, pr-S3; cg-V1, cg-V4..V8.
+
+use std::sync::Arc;
+
+use tidings_api::frame::EventKind;
+
+use super::{
+    State, Stored,
+    list::{ListQuery, Match, parse_version},
+    object::Selection,
+};
+use crate::{
+    kind::KindRow,
+    refusal::{Refusal, forbidden},
+};
+
+/// How a server treats `sendInitialEvents`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "servers do one of these")]
+pub enum WatchListSupport {
+    /// As servers since 1.34 do.
+    #[default]
+    On,
+    /// 422, as servers with the feature off (pr-S3).
+    Refused,
+    /// As servers that do not know the parameter: it is not seen.
+    Ignored,
+}
+
+/// The query of a WATCH.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the query parameters of the protocol"
+)]
+pub struct WatchQuery {
+    /// What lists and watches have in common.
+    pub list: ListQuery,
+    /// `allowWatchBookmarks`.
+    pub bookmarks: bool,
+    /// `sendInitialEvents`, where it is given.
+    pub send_initial_events: Option<bool>,
+}
+
+/// A watch in progress.
+pub struct Watch {
+    resource: usize,
+    selection: Selection,
+    bookmarks: bool,
+    /// Everything up to here has been sent.
+    sent: u64,
+    start: u64,
+    initial: Option<Initial>,
+    ended: bool,
+}
+
+struct Initial {
+    objects: Vec<Arc<Stored>>,
+    next: usize,
+    version: u64,
+    end_bookmark: bool,
+}
+
+/// What a watch did in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a step ends in one of these ways")]
+pub enum WatchStep {
+    /// The stream is over.
+    Ended,
+    /// Nothing more to send before something changes.
+    Level,
+    /// There is more to send.
+    More,
+}
+
+impl State {
+    /// Opens a WATCH.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] of bad parameters. What is wrong with the version comes in the stream.
+    pub fn watch(
+        &self,
+        resource: usize,
+        query: &WatchQuery,
+        support: WatchListSupport,
+    ) -> Result<Watch, Refusal> {
+        let selection = self.selection(resource, &query.list)?;
+        let version = parse_version(&query.list.resource_version)?;
+        let legacy = version.unwrap_or(0) == 0;
+        let mut asked = query.send_initial_events.unwrap_or(false);
+        match support {
+            WatchListSupport::On => {
+                check(self.kind(resource), query)?;
+                // pr-W13: without a version and without a word the server promotes the watch.
+                let is_silent =
+                    query.send_initial_events.is_none() && query.list.version_match.is_none();
+                asked |= legacy && is_silent;
+            }
+            WatchListSupport::Refused if query.send_initial_events.is_some() => {
+                let why = "sendInitialEvents is forbidden for watch unless the WatchList feature \
+                           gate is enabled";
+                let causes = vec![forbidden("sendInitialEvents", why)];
+                let plural = &self.kind(resource).plural;
+                return Err(Refusal::invalid(
+                    "ListOptions",
+                    "meta.k8s.io",
+                    plural,
+                    causes,
+                ));
+            }
+            WatchListSupport::Refused | WatchListSupport::Ignored => asked = false,
+        }
+        let wants_initial = asked || (legacy && query.send_initial_events != Some(false));
+        let start = if legacy || asked {
+            self.rv
+        } else {
+            version.unwrap_or(0)
+        };
+        let initial = wants_initial.then(|| self.initial(resource, &selection, asked, query));
+        Ok(Watch {
+            resource,
+            selection,
+            bookmarks: query.bookmarks,
+            sent: start,
+            start,
+            initial,
+            ended: false,
+        })
+    }
+
+    fn initial(
+        &self,
+        resource: usize,
+        selection: &Selection,
+        asked: bool,
+        query: &WatchQuery,
+    ) -> Initial {
+        let row = self.kind(resource);
+        let selected = |object: &&Arc<Stored>| selection.matches(row, object);
+        Initial {
+            // pr-E9: in key order, not in the order of versions.
+            objects: self.collections[resource]
+                .values()
+                .filter(selected)
+                .cloned()
+                .collect(),
+            next: 0,
+            version: self.rv,
+            end_bookmark: asked && query.bookmarks,
+        }
+    }
+}
+
+impl Watch {
+    /// Appends frames to `out` until it has about `bytes`, and says how it stands.
+    pub fn step(&mut self, state: &State, bytes: usize, out: &mut Vec<u8>) -> WatchStep {
+        if self.ended {
+            return WatchStep::Ended;
+        }
+        while let Some(initial) = &mut self.initial {
+            if out.len() >= bytes {
+                return WatchStep::More;
+            }
+            if let Some(object) = initial.objects.get(initial.next) {
+                initial.next += 1;
+                frame(out, "ADDED", |out| object.write_full(out));
+                continue;
+            }
+            let (version, end_bookmark) = (initial.version, initial.end_bookmark);
+            self.initial = None;
+            if end_bookmark {
+                bookmark(state, self.resource, version, true, out);
+            }
+        }
+        let index = match state.history_after(self.sent) {
+            Ok(index) => index,
+            Err(refusal) => {
+                // pr-W11: after the start of a watch errors are events.
+                self.ended = true;
+                frame(out, "ERROR", |out| out.extend(refusal.to_json()));
+                return WatchStep::Ended;
+            }
+        };
+        for change in state.history.iter().skip(index) {
+            if out.len() >= bytes {
+                return WatchStep::More;
+            }
+            self.sent = change.rv;
+            if change.resource == self.resource {
+                self.tell(state, change, out);
+            }
+        }
+        WatchStep::Level
+    }
+
+    /// A bookmark of the present version, if this watch may have one (pr-E11b): none unless it was
+    /// asked for, none at or below the version that the watch began at, none before it is level.
+    pub fn bookmark(&self, state: &State, out: &mut Vec<u8>) {
+        let is_due = self.bookmarks && self.initial.is_none() && !self.ended;
+        if is_due && state.rv > self.start && state.rv >= self.sent {
+            bookmark(state, self.resource, state.rv, false, out);
+        }
+    }
+
+    /// One change as this watch's selection sees it (pr-E3).
+    fn tell(&self, state: &State, change: &super::Change, out: &mut Vec<u8>) {
+        let row = state.kind(self.resource);
+        let selects = |object: &Stored| self.selection.matches(row, object);
+        let before = change.previous.as_deref().is_some_and(selects);
+        let after = change.kind != EventKind::Deleted && selects(&change.object);
+        match (before, after) {
+            (false, false) => {}
+            (false, true) => frame(out, "ADDED", |out| change.object.write_full(out)),
+            (true, true) => frame(out, "MODIFIED", |out| change.object.write_full(out)),
+            // pr-E2: the previous state, at the version of the change.
+            (true, false) => {
+                let previous = change.previous.as_ref().unwrap_or(&change.object);
+                let gone = previous.at(row, change.rv);
+                frame(out, "DELETED", |out| gone.write_full(out));
+            }
+        }
+    }
+}
+
+/// pr-L4 for watches: initial events need `NotOlderThan`.
+fn check(row: &KindRow, query: &WatchQuery) -> Result<(), Refusal> {
+    let why = match (query.send_initial_events, query.list.version_match) {
+        (Some(_), Some(Match::NotOlderThan)) | (None, None) => return Ok(()),
+        (Some(_), _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        (None, Some(_)) => {
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+    };
+    let causes = vec![forbidden("resourceVersionMatch", why)];
+    Err(Refusal::invalid(
+        "ListOptions",
+        "meta.k8s.io",
+        &row.plural,
+        causes,
+    ))
+}
+
+fn frame(out: &mut Vec<u8>, kind: &str, object: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(br#"{"type":""#);
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(br#"","object":"#);
+    object(out);
+    out.extend_from_slice(b"}\n");
+}
+
+fn bookmark(state: &State, resource: usize, version: u64, is_end: bool, out: &mut Vec<u8>) {
+    let row = state.kind(resource);
+    let end = if is_end {
+        r#","annotations":{"k8s.io/initial-events-end":"true"}"#
+    } else {
+        ""
+    };
+    let object = format!(
+        r#"{{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"{version}"{end}}}}}"#,
+        row.kind,
+        row.api_version()
+    );
+    frame(out, "BOOKMARK", |out| {
+        out.extend_from_slice(object.as_bytes())
+    });
+}
