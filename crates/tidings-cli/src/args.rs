@@ -1,0 +1,192 @@
+//! The command line, as values.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Live copies of Kubernetes resources.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the embedded API server on loopback until Ctrl-C.
+    Apiserver(Apiserver),
+    /// Measure what an informer of a resource costs, as one JSON object.
+    Measure(Measure),
+    /// Follow a resource: a line for each change.
+    Watch(Watch),
+}
+
+/// How to reach the server.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Connection {
+    /// A kubeconfig file.
+    #[arg(long)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context to use.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// The server's URL, http or https, in place of a kubeconfig.
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// A bearer token, with --server.
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// Do not verify the server's certificate, with --server.
+    #[arg(long)]
+    pub(crate) insecure_skip_tls_verify: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Apiserver {
+    /// The port; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Where to write a kubeconfig.
+    #[arg(long)]
+    pub(crate) kubeconfig_out: Option<PathBuf>,
+    /// Run a small scripted churn of pods.
+    #[arg(long)]
+    pub(crate) churn: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Watch {
+    /// The resource: pods, po, pods.v1, ingresses.networking.k8s.io, or group/version/resource.
+    pub(crate) resource: String,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// The namespace.
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+    /// All namespaces.
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+    /// A label selector, applied by the server.
+    #[arg(short = 'l', long, default_value = "")]
+    pub(crate) selector: String,
+    /// A field selector, applied by the server.
+    #[arg(long, default_value = "")]
+    pub(crate) field_selector: String,
+    /// How to print a change.
+    #[arg(short, long, value_enum, default_value_t = Format::Wide)]
+    pub(crate) output: Format,
+    /// Start an embedded API server with a small scripted churn, and watch that.
+    #[arg(long)]
+    pub(crate) embedded: bool,
+    /// End after this many changes.
+    #[arg(long)]
+    pub(crate) events_max: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line a change: what happened, the key, the version, and for pods phase, node and address.
+    Wide,
+    /// One JSON object a change.
+    Json,
+    /// The fields that changed, old and new.
+    Diff,
+}
+
+/// Runs one informer over the public facade: every object passes DeltaFIFO, store, one index and
+/// one handler. Prints one JSON object:
+///
+/// objects: how many the store has. list_bytes: bytes of the list, as JSON. sync_wall_ms: from the
+/// start to a complete store. sync_cpu_ms: user and system time of this process until then.
+/// rss_bytes, peak_rss_bytes: its memory at the end, and the most it had.
+/// With --events: events: how many were handled. events_wall_ms: from the first to the last.
+/// events_cpu_ms: user and system time meanwhile. events_per_s. latency_us: from the nanoseconds
+/// since 1970 that stand in the annotation to the handler's call, the store already updated.
+#[derive(Debug, ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Measure {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// [group/]version/resource, such as v1/pods.
+    #[arg(long)]
+    pub(crate) resource: String,
+    /// The namespace, all if absent.
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// What is kept of an object.
+    #[arg(long, value_enum, default_value_t = Cache::Raw)]
+    pub(crate) cache: Cache,
+    /// How the state is fetched.
+    #[arg(long, value_enum, default_value_t = List::Auto)]
+    pub(crate) list: List,
+    /// The HTTP version.
+    #[arg(long, value_enum, default_value_t = Http::One)]
+    pub(crate) http: Http,
+    /// Wait for this many events after the sync.
+    #[arg(long)]
+    pub(crate) events: Option<u64>,
+    /// The annotation that carries the time at which an event was sent.
+    #[arg(long)]
+    pub(crate) latency_annotation: Option<String>,
+    /// The runtime; figures are quoted for the current thread.
+    #[arg(long, value_enum, default_value_t = Runtime::Current)]
+    pub(crate) runtime: Runtime,
+    /// Seconds after which a sync, or events that stay away, are given up.
+    #[arg(long, default_value_t = 120)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    /// The object's JSON, without managedFields.
+    Raw,
+    /// Pods only: name, labels, node, address, phase and conditions.
+    Projection,
+    /// Pods only: the whole type of k8s-openapi.
+    Typed,
+    /// Not yet.
+    Compressed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum List {
+    /// A WatchList, or pages where the server cannot.
+    Auto,
+    /// Pages of 500.
+    Paged,
+    /// A WatchList only.
+    Watchlist,
+    /// One list without a limit.
+    Whole,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Http {
+    /// HTTP/1.1, a connection each.
+    #[value(name = "1")]
+    One,
+    /// HTTP/2.
+    #[value(name = "2")]
+    Two,
+    /// What the server prefers.
+    Auto,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// One thread.
+    Current,
+    /// A thread a core.
+    Multi,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,46 @@
+//! The `tidings` command: watch a resource, measure what an informer costs, run an API server.
+
+mod args;
+mod connect;
+mod diff;
+mod measure;
+mod names;
+mod output;
+mod pods;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Command, Runtime};
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let is_multi = matches!(&args.command, Command::Measure(m) if m.runtime == Runtime::Multi);
+    let mut builder = if is_multi {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let ended = builder
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                match args.command {
+                    Command::Apiserver(args) => watch::apiserver(args).await,
+                    Command::Measure(args) => measure::run(args).await,
+                    Command::Watch(args) => watch::run(args).await,
+                }
+            })
+        });
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            output::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
