@@ -22,7 +22,10 @@ async fn it_syncs_follows_selects_and_survives_restarts() {
     cluster.kubectl(&["label", "configmap", "by-kubectl", "app=web"]);
     cluster.kubectl(&["delete", "configmap", "c3"]);
     cluster.level(&handle, &scope).await;
-    assert!(matches!(handle.store().lookup("default/c3"), Lookup::Absent));
+    assert!(matches!(
+        handle.store().lookup("default/c3"),
+        Lookup::Absent
+    ));
 
     // Selectors on the server's side.
     let mut labelled = configmaps();
@@ -53,7 +56,12 @@ async fn custom_resources_are_followed() {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/smoke");
     cluster.kubectl(&["apply", "-f", &format!("{here}/definition.yaml")]);
     let definition = "crd/smokes.tidings.dev";
-    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", definition]);
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        definition,
+    ]);
     let scope = Scope::all(Resource::parse("tidings.dev/v1/smokes").unwrap());
     let handle = cluster.follow(scope.clone());
     handle.wait_synced(DEADLINE).await.unwrap();
@@ -103,7 +111,13 @@ async fn inv_s4_pr_f9_etcd_restored_from_a_snapshot_is_followed_back() {
     let server_port = cluster.kill_apiserver();
     let etcd_port = cluster.kill_etcd();
     let restored = cluster.path("restored");
-    cluster.tool(&["restore", "--in", &saved, "--dir", restored.to_str().unwrap()]);
+    cluster.tool(&[
+        "restore",
+        "--in",
+        &saved,
+        "--dir",
+        restored.to_str().unwrap(),
+    ]);
     cluster.start_etcd("restored", &etcd_port);
     cluster.start_apiserver(&server_port);
     // The watch at the lost version stands in silence; the probe finds out after 130 s.
@@ -113,6 +127,9 @@ async fn inv_s4_pr_f9_etcd_restored_from_a_snapshot_is_followed_back() {
     });
     found.await.expect("the new history is found");
     cluster.level(&handle, &scope).await;
-    assert!(matches!(handle.store().lookup("default/lost"), Lookup::Absent));
+    assert!(matches!(
+        handle.store().lookup("default/lost"),
+        Lookup::Absent
+    ));
     handle.stop();
 }

@@ -27,7 +27,12 @@ impl Cluster {
     pub(crate) fn start(flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let dir = TempDir::new().unwrap();
-        let mut cluster = Self { dir, etcd: None, apiserver: None, flags };
+        let mut cluster = Self {
+            dir,
+            etcd: None,
+            apiserver: None,
+            flags,
+        };
         cluster.start_etcd("etcd", "0");
         cluster.start_apiserver("0");
         cluster
@@ -35,7 +40,14 @@ impl Cluster {
 
     pub(crate) fn start_etcd(&mut self, dir: &str, port: &str) {
         let dir = self.path(dir);
-        let args = ["etcd", "--dir", dir.to_str().unwrap(), "--port", port, "--until-eof"];
+        let args = [
+            "etcd",
+            "--dir",
+            dir.to_str().unwrap(),
+            "--port",
+            port,
+            "--until-eof",
+        ];
         self.etcd = Some(spawn(&args));
     }
 
@@ -73,7 +85,11 @@ impl Cluster {
     pub(crate) fn kubectl(&self, args: &[&str]) {
         let kubectl = std::env::var("TIDINGS_REAL_KUBECTL").expect("run tests/real/run");
         let config = self.path("apiserver").join("kubeconfig");
-        let status = Command::new(kubectl).arg("--kubeconfig").arg(config).args(args).status();
+        let status = Command::new(kubectl)
+            .arg("--kubeconfig")
+            .arg(config)
+            .args(args)
+            .status();
         assert!(status.unwrap().success(), "kubectl {args:?}");
     }
 
@@ -83,12 +99,17 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> Client {
         let path = Some(self.path("apiserver").join("kubeconfig"));
-        let overrides = kubeconfig::Overrides { path, ..kubeconfig::Overrides::default() };
+        let overrides = kubeconfig::Overrides {
+            path,
+            ..kubeconfig::Overrides::default()
+        };
         Client::new(kubeconfig::load(&overrides).unwrap()).unwrap()
     }
 
     pub(crate) fn follow(&self, scope: Scope) -> InformerHandle<Raw> {
-        let informer = Informer::<Raw>::builder(self.client(), scope).build().unwrap();
+        let informer = Informer::<Raw>::builder(self.client(), scope)
+            .build()
+            .unwrap();
         let handle = informer.handle();
         tokio::spawn(informer.run());
         handle
@@ -103,7 +124,12 @@ impl Cluster {
             "metadata": { "name": name, "namespace": "default" }, "data": { "value": value }
         });
         let client = self.client();
-        let update = Request::write("PUT", path, "application/json", body.to_string().into_bytes());
+        let update = Request::write(
+            "PUT",
+            path,
+            "application/json",
+            body.to_string().into_bytes(),
+        );
         let mut answer = client.send(&update).await.unwrap();
         if answer.status == 404 {
             let path = scope.resource.collection_path(Some("default")).unwrap();
@@ -116,14 +142,22 @@ impl Cluster {
 
     /// The keys and versions that the server has, by a list of our own.
     pub(crate) async fn truth(&self, scope: &Scope) -> Vec<String> {
-        let path = scope.resource.collection_path(scope.namespace.as_deref()).unwrap();
+        let path = scope
+            .resource
+            .collection_path(scope.namespace.as_deref())
+            .unwrap();
         let answer = self.client().send(&Request::get(path)).await.unwrap();
         let list: Value = serde_json::from_slice(&answer.body).unwrap();
         let text = |item: &Value| {
             let meta = &item["metadata"];
             let namespace = meta["namespace"].as_str().map(|ns| format!("{ns}/"));
             let (name, version) = (meta["name"].as_str(), meta["resourceVersion"].as_str());
-            format!("{}{}@{}", namespace.unwrap_or_default(), name.unwrap(), version.unwrap())
+            format!(
+                "{}{}@{}",
+                namespace.unwrap_or_default(),
+                name.unwrap(),
+                version.unwrap()
+            )
         };
         let mut all: Vec<String> = list["items"].as_array().unwrap().iter().map(text).collect();
         all.sort();
@@ -140,7 +174,10 @@ impl Cluster {
                 return;
             }
             let summary = handle.state().summary();
-            assert!(started.elapsed() < DEADLINE, "{shown:?} is not {truth:?}: {summary}");
+            assert!(
+                started.elapsed() < DEADLINE,
+                "{shown:?} is not {truth:?}: {summary}"
+            );
             // The truth may move as well: look again when the store does, or after a while.
             let _ = tokio::time::timeout(Duration::from_millis(300), progress.changed()).await;
         }
@@ -148,8 +185,12 @@ impl Cluster {
 }
 
 pub(crate) fn shown(handle: &InformerHandle<Raw>) -> Vec<String> {
-    let mut all: Vec<String> =
-        handle.store().list().iter().map(|entry| format!("{:?}", entry.object)).collect();
+    let mut all: Vec<String> = handle
+        .store()
+        .list()
+        .iter()
+        .map(|entry| format!("{:?}", entry.object))
+        .collect();
     all.sort();
     all
 }

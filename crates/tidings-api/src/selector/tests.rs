@@ -163,7 +163,7 @@ proptest! {
         present in prop::collection::btree_map("[abc]", "[0-9xy]{0,2}", 0..4),
     ) {
         let selector = labels(&parts.join(","));
-        prop_assert_eq!(labels(&selector.to_string()), selector.clone());
+        prop_assert_eq!(&labels(&selector.to_string()), &selector);
         let json = serde_json::to_string(&present).unwrap();
         let by_lookup = selector.matches(|key| present.get(key).map(String::as_str));
         prop_assert_eq!(selector.matches_labels_json(&json), by_lookup);

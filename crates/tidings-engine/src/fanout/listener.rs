@@ -231,7 +231,7 @@ impl<P: Clone> Listener<P> {
                 .filter_map(|difference| difference.new.as_ref())
             {
                 if let Some(entry) = store.get(was.object.key()) {
-                    self.tell_again(&entry, limits, now);
+                    self.tell_again(entry, limits, now);
                 }
             }
             if slice.is_empty() {
@@ -319,12 +319,12 @@ impl<P: Clone> Listener<P> {
             match (failed, entry) {
                 (Failed::Added, Some(entry)) => {
                     let event = Event::Added {
-                        new: &entry,
+                        new: entry,
                         is_in_initial_list: false,
                     };
                     self.call(event, limits, now);
                 }
-                (Failed::Updated, Some(entry)) => self.tell_again(&entry, limits, now),
+                (Failed::Updated, Some(entry)) => self.tell_again(entry, limits, now),
                 (Failed::Deleted(last), None) => {
                     let event = Event::Deleted {
                         last: &last,

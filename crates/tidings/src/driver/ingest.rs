@@ -74,7 +74,7 @@ impl<P: Payload> Ingest<P> {
     }
 
     /// The body ended: what that means, or the sentence that says why it should not have.
-    pub(super) fn finish(&mut self, link: Link) -> Result<Input<P>, String> {
+    pub(super) fn finish(link: Link) -> Result<Input<P>, String> {
         let Link::Open(stream) = link else {
             return Ok(Input::Ended);
         };

@@ -220,7 +220,7 @@ impl<P: Payload> Driver<P> {
             }
             LinkEvent::Ended => {
                 let link = std::mem::replace(&mut self.link, Link::Closed);
-                match self.ingest.finish(link) {
+                match Ingest::finish(link) {
                     Ok(input) => self.feed(input),
                     Err(message) => self.fail(FailureKind::Transport, message),
                 }

@@ -106,7 +106,8 @@ fn cg_i3_cg_p4_cg_r25_only_who_asked_for_a_resync_is_told_everything_again() {
     let log = Log::default();
     rig.pipeline.add_handler(rig.now, log.handler(), resync(30));
     rig.run();
-    (plain.take(), log.take());
+    plain.take();
+    log.take();
     rig.wait(29);
     assert_eq!(log.take(), [""; 0]);
     rig.wait(1);

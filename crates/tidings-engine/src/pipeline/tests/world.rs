@@ -200,7 +200,7 @@ impl World {
         while self.pipeline.run(self.now, 100) {}
     }
 
-    fn open_list(&mut self, options: &ListOptions) -> Stream {
+    fn open_list(&self, options: &ListOptions) -> Stream {
         if let (
             Some(_),
             Stream::List {
@@ -252,10 +252,10 @@ impl World {
         }
     }
 
-    fn entry(&mut self, key: &str, uid: u64, version: u64) -> Received<u64> {
+    fn entry(&self, key: &str, uid: u64, version: u64) -> Received<u64> {
         let object = Object::bare("", key, &format!("{uid}"), &version.to_string());
         let hash = self.pipeline.indexer().hash_key(object.key_bytes());
-        let value = if self.poison && version % 5 == 0 {
+        let value = if self.poison && version.is_multiple_of(5) {
             Value::Poisoned(Arc::new(Poison::new("bad".to_owned(), None)))
         } else {
             Value::Decoded(version)
@@ -481,17 +481,20 @@ fn run(seed: u64) -> u64 {
     steps
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is told by its environment what to run"
+)]
+fn option(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// INV-S1 to INV-S7, INV-S10, INV-S11, INV-L1 under random faults.
 #[test]
 fn inv_l1_inv_s6_inv_s7_every_seed_ends_level_with_legal_histories() {
-    let number = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text: String| text.parse().ok())
-    };
-    let (first, count) = match number("TIDINGS_SEED") {
+    let (first, count) = match option("TIDINGS_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number("TIDINGS_SEEDS").unwrap_or(2000)),
+        None => (0, option("TIDINGS_SEEDS").unwrap_or(2000)),
     };
     let mut steps = 0;
     for seed in first..first + count {

@@ -297,7 +297,7 @@ async fn design_4_6_a_quiet_healthy_kind_is_not_reopened_but_by_its_timeouts() {
     }
     let state = handle.state();
     assert!(
-        state.stats.reasons.get(&WakeReason::Silent).is_none(),
+        !state.stats.reasons.contains_key(&WakeReason::Silent),
         "{:?}",
         state.stats.reasons
     );

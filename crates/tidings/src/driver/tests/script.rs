@@ -66,7 +66,7 @@ impl Script {
 
     /// The next request.
     pub(super) async fn accept(&mut self) -> Conn {
-        let wait = std::time::Duration::from_secs(3600);
+        let wait = Duration::from_secs(3600);
         tokio::time::timeout(wait, self.calls.recv())
             .await
             .expect("a request")
@@ -150,7 +150,7 @@ impl Conn {
         self.chunks = None;
     }
 
-    pub(super) fn fail(&mut self, why: &str) {
+    pub(super) fn fail(&self, why: &str) {
         let _ = self
             .chunks
             .as_ref()
@@ -222,7 +222,7 @@ pub(super) async fn shows<P: Payload>(handle: &InformerHandle<P>, expected: &str
         all.join(" ")
     };
     let reached = progress.wait_for(|_| text() == expected);
-    let limit = std::time::Duration::from_secs(600);
+    let limit = Duration::from_secs(600);
     if tokio::time::timeout(limit, reached).await.is_err() {
         panic!(
             "the store shows {:?} and not {expected:?}: {}",
@@ -238,7 +238,7 @@ pub(super) async fn until<P: Payload>(
     what: impl Fn(&State) -> bool,
 ) -> State {
     let mut state = handle.watch_state();
-    let limit = std::time::Duration::from_secs(7200);
+    let limit = Duration::from_secs(7200);
     let reached = tokio::time::timeout(limit, state.wait_for(|state| what(state))).await;
     reached.expect("the state in time").unwrap().clone()
 }
