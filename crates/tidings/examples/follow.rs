@@ -60,14 +60,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .to_owned();
     let written = server.apply(|state| {
         let patch = br#"{"status":{"phase":"Failed"}}"#;
-        state.patch(pods, &key, tidings_apiserver::state::Patch::Merge, patch)
+        let written = state.patch(pods, &key, tidings_apiserver::state::Patch::Merge, patch);
+        written.map_or(0, |stored| stored.resource_version())
     });
-    let version = written
-        .map_err(|refusal| refusal.message)?
-        .resource_version();
 
     // Read your own write: wait until the store has it.
-    let version = ResourceVersion::from_revision(version);
+    let version = ResourceVersion::from_revision(written);
     let outcome = handle.wait_for(&version, Duration::from_secs(10)).await;
     assert_eq!(outcome, WaitOutcome::Reached);
     let Some(SubscriptionEvent::Updated { old, new }) = changes.next().await else {

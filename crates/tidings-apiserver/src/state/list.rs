@@ -1,8 +1,19 @@
 //! LIST: how fresh, how much, and where to go on.
 //!
-//! Source: rules pr-L1..pr-L6, pr-L9, pr-L10, pr-L13, pr-L17, pr-L19; cg-V9, cg-V10.
+//! Does not copy the collection: a page at an older version is the present one with the changes since
+//! taken back, key by key, while it is walked.
+//!
+//! Cost: O(page + items skipped by selectors + changes since the version).
+//! Source: apimachinery internalversion/validation.go, storage/{interfaces,continue}.go and
+//! storage/etcd3/errors.go @v0.36.3; rules pr-L1..pr-L6, pr-L9, pr-L10, pr-L13, pr-L17, pr-L19, cg-V9,
+//! cg-V10.
 
-use std::{ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map},
+    iter::Peekable,
+    ops::Bound,
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -91,40 +102,91 @@ impl State {
         let row = self.kind(resource);
         let selection = self.selection(resource, query)?;
         check(row, query)?;
-        let (version, start) = if query.continue_token.is_empty() {
-            (self.list_version(query)?, None)
-        } else {
-            let (version, start) = decode_token(&query.continue_token)?;
-            (version, Some(start))
-        };
-        let exact = start.is_some() || query.version_match == Some(Match::Exact);
-        if exact && version < self.compacted {
-            let message = "The provided continue parameter is too old to display a consistent \
-                           list result.";
-            let mut refusal = Refusal::new(410, "Expired", message);
-            refusal.continue_token = start.map(|start| encode_token(self.rv, &start));
-            return Err(refusal);
-        }
-        let version = if exact { version } else { self.rv };
-        let objects = self.objects_at(resource, version);
-        let from = start.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let at = self.read_at(query)?;
+        // pr-L2: a list of whatever the cache has knows no limit.
+        let limit = if at.any { 0 } else { query.limit };
+        let start = at.start.as_deref();
         let mut items = Vec::new();
-        let (mut last, mut left) = (String::new(), 0_u64);
-        for (key, object) in objects.range::<str, _>((from, Bound::Unbounded)) {
+        let (mut last, mut left) = ("", 0_u64);
+        for object in self.walk(resource, &selection, at.version, start) {
             if !selection.matches(row, object) {
                 continue;
             }
-            if query.limit > 0 && items.len() == query.limit {
+            if limit > 0 && items.len() == limit {
                 left += 1;
+                if !selection.is_everything() {
+                    break;
+                }
                 continue;
             }
-            last.clone_from(key);
+            last = &object.key;
             items.push(Arc::clone(object));
         }
-        let token = (left > 0).then(|| encode_token(version, &last));
+        let token = (left > 0).then(|| encode_token(at.version.cast_signed(), last));
         let remaining = (left > 0 && selection.is_everything()).then_some(left);
-        let (head, tail) = envelope(row, version, token, remaining);
+        let (head, tail) = envelope(row, at.version, token, remaining);
         Ok(Page { items, head, tail })
+    }
+
+    /// The version that a list must see before it can be answered, if that is not there yet: a
+    /// server waits for it, up to three seconds, before it gives up with a 504 (pr-L6).
+    #[must_use]
+    pub fn awaited_version(&self, query: &ListQuery) -> Option<u64> {
+        let wanted = parse_version(&query.resource_version).ok()??;
+        (query.continue_token.is_empty() && wanted > self.rv).then_some(wanted)
+    }
+
+    /// Which version is read, and from where on.
+    fn read_at(&self, query: &ListQuery) -> Result<ReadAt, Refusal> {
+        let at = |version, any| ReadAt {
+            version,
+            start: None,
+            any,
+        };
+        if !query.continue_token.is_empty() {
+            return self.continued(&query.continue_token);
+        }
+        let Some(wanted) = parse_version(&query.resource_version)? else {
+            return Ok(at(self.rv, false));
+        };
+        if wanted > self.rv {
+            return Err(Refusal::too_large_version(wanted, self.rv));
+        }
+        // cg-V10: with a limit and no match, the legacy meaning is exactly this version.
+        let legacy = query.version_match.is_none() && query.limit > 0 && wanted > 0;
+        if query.version_match != Some(Match::Exact) && !legacy {
+            return Ok(at(self.rv, wanted == 0));
+        }
+        if wanted < self.compacted {
+            let message = "The resourceVersion for the provided list is too old.";
+            return Err(Refusal::new(410, "Expired", message));
+        }
+        Ok(at(wanted, false))
+    }
+
+    fn continued(&self, token: &str) -> Result<ReadAt, Refusal> {
+        let (version, start) = decode_token(token)?;
+        let Ok(version) = u64::try_from(version) else {
+            // pr-L9: below zero it goes on at the latest version.
+            return Ok(ReadAt {
+                version: self.rv,
+                start: Some(start),
+                any: false,
+            });
+        };
+        if version > self.rv {
+            return Err(Refusal::too_large_version(version, self.rv));
+        }
+        if version < self.compacted || version < self.tokens_from {
+            let mut refusal = Refusal::new(410, "Expired", INCONSISTENT);
+            refusal.continue_token = Some(encode_token(-1, &start));
+            return Err(refusal);
+        }
+        Ok(ReadAt {
+            version,
+            start: Some(start),
+            any: false,
+        })
     }
 
     pub(super) fn selection(
@@ -154,37 +216,92 @@ impl State {
         })
     }
 
-    fn list_version(&self, query: &ListQuery) -> Result<u64, Refusal> {
-        let wanted = parse_version(&query.resource_version)?.unwrap_or(0);
-        if wanted > self.rv {
-            return Err(Refusal::too_large_version(wanted, self.rv));
-        }
-        Ok(if query.version_match == Some(Match::Exact) {
-            wanted
-        } else {
-            self.rv
-        })
-    }
-
-    /// The objects as they were at a version that the history still reaches.
-    fn objects_at(&self, resource: usize, version: u64) -> super::Collection {
-        let mut objects = self.collections[resource].clone();
-        for change in self
-            .history
-            .iter()
-            .rev()
-            .take_while(|change| change.rv > version)
-        {
-            if change.resource != resource {
-                continue;
+    /// The objects of a namespace, or all, as they were at a version that the history still
+    /// reaches, in key order, those after `start` only.
+    fn walk<'a>(
+        &'a self,
+        resource: usize,
+        selection: &Selection,
+        version: u64,
+        start: Option<&str>,
+    ) -> Walk<'a> {
+        let since = self.history.partition_point(|change| change.rv <= version);
+        let mut undo: BTreeMap<&str, Option<&Arc<Stored>>> = BTreeMap::new();
+        for change in self.history.range(since..) {
+            if change.resource == resource {
+                // The first change after the version knows what was there at it.
+                undo.entry(&change.object.key)
+                    .or_insert(change.previous.as_ref());
             }
-            match &change.previous {
-                Some(previous) => objects.insert(previous.key.clone(), Arc::clone(previous)),
-                None => objects.remove(&change.object.key),
+        }
+        let prefix = selection.namespace.as_ref().map(|name| format!("{name}/"));
+        let from = match (start, &prefix) {
+            (Some(start), _) => Bound::Excluded(start),
+            (None, Some(prefix)) => Bound::Included(prefix.as_str()),
+            (None, None) => Bound::Unbounded,
+        };
+        // '0' follows the slash: the first key after those of the namespace.
+        let end = selection.namespace.as_ref().map(|name| format!("{name}0"));
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        if let (Bound::Excluded(from) | Bound::Included(from), Bound::Excluded(to)) = (from, to)
+            && from >= to
+        {
+            return Walk {
+                present: None,
+                past: Vec::new().into_iter().peekable(),
             };
         }
-        objects
+        let past: Vec<_> = undo
+            .range::<str, _>((from, to))
+            .map(|(key, object)| (*key, *object))
+            .collect();
+        let present = self.collections[resource].range::<str, _>((from, to));
+        Walk {
+            present: Some(present.peekable()),
+            past: past.into_iter().peekable(),
+        }
     }
+}
+
+/// Two sorted walks merged: the present objects, and those that differed at the version asked for.
+struct Walk<'a> {
+    present: Option<Peekable<btree_map::Range<'a, String, Arc<Stored>>>>,
+    past: Peekable<std::vec::IntoIter<(&'a str, Option<&'a Arc<Stored>>)>>,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a Arc<Stored>;
+
+    fn next(&mut self) -> Option<&'a Arc<Stored>> {
+        let present = self.present.as_mut()?;
+        loop {
+            let now = present.peek().map(|(key, _)| key.as_str());
+            let then = self.past.peek().map(|(key, _)| *key);
+            let is_past = match (now, then) {
+                (None, None) => return None,
+                (Some(now), Some(then)) => then <= now,
+                (_, then) => then.is_some(),
+            };
+            if !is_past {
+                return present.next().map(|(_, object)| object);
+            }
+            if now == then {
+                present.next();
+            }
+            if let Some((_, Some(object))) = self.past.next() {
+                return Some(object);
+            }
+        }
+    }
+}
+
+/// Where a list reads.
+struct ReadAt {
+    version: u64,
+    /// The last key of the page before.
+    start: Option<String>,
+    /// Whether any version would have done.
+    any: bool,
 }
 
 /// The options that the server refuses together (pr-L4, pr-L5, cg-V9).
@@ -261,15 +378,37 @@ fn envelope(
     }
 }
 
-fn encode_token(version: u64, start: &str) -> String {
-    let token = json!({ "v": "meta.k8s.io/v1", "rv": version, "start": start });
+/// pr-L9: the start is the first key that is not before the next page, so it ends with a NUL.
+fn encode_token(version: i64, last: &str) -> String {
+    let start = format!("{last}\0");
+    let token = json!({ "v": TOKEN_VERSION, "rv": version, "start": start });
     URL_SAFE_NO_PAD.encode(token.to_string())
 }
 
-fn decode_token(token: &str) -> Result<(u64, String), Refusal> {
-    let bad = || Refusal::bad_request("continue key is not valid");
+fn decode_token(token: &str) -> Result<(i64, String), Refusal> {
+    let bad = || {
+        let message = "invalid continue token: continue key is not valid";
+        Refusal::bad_request(message)
+    };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
     let token: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
     let start = token["start"].as_str().ok_or_else(bad)?;
-    Ok((token["rv"].as_u64().ok_or_else(bad)?, start.to_owned()))
+    let version = token["rv"].as_i64().ok_or_else(bad)?;
+    // A start that names another level of the hierarchy is no start in this list.
+    let is_clean = start
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | ".."));
+    if token["v"] != TOKEN_VERSION || version == 0 || !is_clean {
+        return Err(bad());
+    }
+    let start = start.strip_suffix('\0').unwrap_or(start);
+    Ok((version, start.to_owned()))
 }
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+const INCONSISTENT: &str = "The provided continue parameter is too old to display a consistent list \
+    result. You can start a new list without the continue parameter, or use the continue token in \
+    this response to retrieve the remainder of the results. Continuing with the provided token \
+    results in an inconsistent list - objects that were created, modified, or deleted between the \
+    time the first chunk was returned and now may show up in the list.";

@@ -28,7 +28,7 @@ pub use self::{
     list::{ListQuery, Match, Page},
     object::Stored,
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
-    write::{Patch, Written},
+    write::{Part, Patch, Preconditions, Written},
 };
 use crate::{
     kind::{KindRow, built_in},
@@ -44,6 +44,8 @@ pub struct State {
     history_max: usize,
     rv: u64,
     compacted: u64,
+    /// Continue tokens of an older version are refused, whatever the history still has.
+    tokens_from: u64,
     seed: Seed,
 }
 
@@ -78,6 +80,7 @@ impl State {
             history_max: HISTORY_MAX,
             rv: 1,
             compacted: 1,
+            tokens_from: 0,
             seed: Seed::new(seed),
         }
     }
@@ -148,6 +151,11 @@ impl State {
         self.compacted = self.rv;
     }
 
+    /// Refuses the continue tokens given so far, as after a compaction, without forgetting (pr-L10).
+    pub fn expire_tokens(&mut self) {
+        self.tokens_from = self.rv + 1;
+    }
+
     /// A copy of the objects and their version.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
@@ -166,6 +174,7 @@ impl State {
         self.rv = checkpoint.rv;
         self.history.clear();
         self.compacted = self.rv;
+        self.tokens_from = 0;
     }
 
     fn record(&mut self, change: Change) {

@@ -1,6 +1,6 @@
 //! One stored object: its JSON, laid out once, and what can be selected by.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl Stored {
             namespace,
             name,
             rv,
-            item: document.to_string().into(),
+            item: lay_out(&document, row.style).into(),
             head: head.into(),
             style: row.style,
             labels,
@@ -130,6 +130,58 @@ impl Stored {
         Self::new(row, self.document(), rv)
     }
 }
+
+/// The object's text without kind and apiVersion, in the order of the kind's encoder: typed objects
+/// begin with their metadata, and that with the name (pr-L17).
+fn lay_out(document: &Value, style: Style) -> String {
+    let (Style::Typed, Some(top)) = (style, document.as_object()) else {
+        return document.to_string();
+    };
+    let meta = document["metadata"].as_object();
+    let known = META_ORDER
+        .iter()
+        .filter_map(|key| Some((*key, meta?.get(*key)?)));
+    let other = meta.into_iter().flatten();
+    let other = other.map(|(key, value)| (key.as_str(), value));
+    let mut text = String::from("{\"metadata\":{");
+    push_members(
+        &mut text,
+        known.chain(other.filter(|(key, _)| !META_ORDER.contains(key))),
+    );
+    let rest = top.iter().filter(|(key, _)| *key != "metadata");
+    text.push('}');
+    push_members(&mut text, rest.map(|(key, value)| (key.as_str(), value)));
+    text.push('}');
+    text
+}
+
+fn push_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, &'a Value)>) {
+    for (key, value) in members {
+        if !text.ends_with('{') {
+            text.push(',');
+        }
+        // Display of JSON into a string cannot fail; a key is quoted as a value is.
+        let _ = write!(text, "{}:{value}", Value::from(key));
+    }
+}
+
+/// The order of Go's `ObjectMeta`.
+const META_ORDER: [&str; 14] = [
+    "name",
+    "generateName",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
 
 /// What a list or watch selects.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
 //! WATCH: a cursor on the history that turns changes into frames.
 //!
-//! Does not buffer: a watch that falls behind the history's beginning is ended (pr-W18).
+//! Does not buffer: a watch that falls behind the history's beginning is ended, without a word, as a
+//! server ends a slow one (pr-W18, cg-V5); one that begins behind it meets 410.
 //!
 //! Source: rules pr-W1, pr-W11, pr-W13..W16, pr-E1..E5, pr-E9..E11b, pr-S3; cg-V1, cg-V4..V8.
 
@@ -55,6 +56,9 @@ pub struct Watch {
     sent: u64,
     start: u64,
     initial: Option<Initial>,
+    /// What is wrong with the version: said first, and then the stream ends (pr-W11).
+    refusal: Option<Refusal>,
+    begun: bool,
     ended: bool,
 }
 
@@ -121,6 +125,10 @@ impl State {
         } else {
             version.unwrap_or(0)
         };
+        // pr-W16: with initial events a version of the future is an error; without, it is not (W15).
+        let wanted = version.unwrap_or(0);
+        let refusal =
+            (asked && wanted > self.rv).then(|| Refusal::too_large_version(wanted, self.rv));
         let initial = wants_initial.then(|| self.initial(resource, &selection, asked, query));
         Ok(Watch {
             resource,
@@ -129,6 +137,8 @@ impl State {
             sent: start,
             start,
             initial,
+            refusal,
+            begun: false,
             ended: false,
         })
     }
@@ -162,6 +172,10 @@ impl Watch {
         if self.ended {
             return WatchStep::Ended;
         }
+        if let Some(refusal) = self.refusal.take() {
+            return self.refuse(&refusal, out);
+        }
+        self.begun |= self.initial.is_some();
         while let Some(initial) = &mut self.initial {
             if out.len() >= bytes {
                 return WatchStep::More;
@@ -179,13 +193,13 @@ impl Watch {
         }
         let index = match state.history_after(self.sent) {
             Ok(index) => index,
-            Err(refusal) => {
-                // pr-W11: after the start of a watch errors are events.
+            Err(_) if self.begun => {
                 self.ended = true;
-                frame(out, "ERROR", |out| out.extend(refusal.to_json()));
                 return WatchStep::Ended;
             }
+            Err(refusal) => return self.refuse(&refusal, out),
         };
+        self.begun = true;
         for change in state.history.iter().skip(index) {
             if out.len() >= bytes {
                 return WatchStep::More;
@@ -196,6 +210,28 @@ impl Watch {
             }
         }
         WatchStep::Level
+    }
+
+    /// Never sends the bookmark that ends the initial events: a fault (pr-F15).
+    pub fn forget_end_bookmark(&mut self) {
+        if let Some(initial) = &mut self.initial {
+            initial.end_bookmark = false;
+        }
+    }
+
+    /// Whether initial events were asked for, so that the stream may be compressed (pr-W7).
+    #[must_use]
+    pub fn is_watch_list(&self) -> bool {
+        self.initial
+            .as_ref()
+            .is_some_and(|initial| initial.end_bookmark)
+    }
+
+    /// pr-W11: after the start of a watch errors are events.
+    fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) -> WatchStep {
+        self.ended = true;
+        frame(out, "ERROR", |out| out.extend(refusal.to_json()));
+        WatchStep::Ended
     }
 
     /// A bookmark of the present version, if this watch may have one (pr-E11b): none unless it was

@@ -23,6 +23,28 @@ pub enum Patch {
     Merge,
 }
 
+/// Which part of an object a write may change (pr-N10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the server has these endpoints")]
+pub enum Part {
+    /// All but the status, where the kind has a status endpoint of its own.
+    Main,
+    /// The status alone: what `/status` changes.
+    Status,
+    /// Everything, for tests that write to the state directly.
+    Whole,
+}
+
+/// What must hold for a delete to happen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the protocol's own two")]
+pub struct Preconditions {
+    /// The uid that the object must have.
+    pub uid: Option<String>,
+    /// The resourceVersion that the object must have.
+    pub resource_version: Option<String>,
+}
+
 impl State {
     /// Creates an object; `now` is in seconds since 1970.
     ///
@@ -79,12 +101,27 @@ impl State {
     /// # Errors
     ///
     /// A [`Refusal`]: not there, or changed meanwhile.
-    pub fn update(&mut self, resource: usize, key: &str, mut document: Value) -> Written {
+    pub fn update(&mut self, resource: usize, key: &str, document: Value) -> Written {
+        self.update_part(resource, key, document, Part::Whole)
+    }
+
+    /// Replaces a part of an object, and leaves the rest as it is.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: not there, changed meanwhile, or a part that the kind does not have.
+    pub fn update_part(
+        &mut self,
+        resource: usize,
+        key: &str,
+        mut document: Value,
+        part: Part,
+    ) -> Written {
         let row = self.kind(resource).clone();
         let old = self.existing(resource, key)?;
         self.check_kind(resource, &document)?;
         let was = old.document();
-        let Some(meta) = document["metadata"].as_object_mut() else {
+        let Some(meta) = document["metadata"].as_object() else {
             return Err(Refusal::bad_request("the body has no metadata"));
         };
         let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -96,6 +133,14 @@ impl State {
         if !said("uid").is_empty() && said("uid") != old.uid {
             return Err(Refusal::conflict(&row, &old.name, "the uid differs"));
         }
+        if part == Part::Status {
+            document = with_status_of(&was, &document);
+        } else if part == Part::Main && row.status {
+            set_or_remove(&mut document, "status", &was["status"]);
+        }
+        let Some(meta) = document["metadata"].as_object_mut() else {
+            return Err(Refusal::bad_request("the body has no metadata"));
+        };
         for field in SERVER_FIELDS {
             match &was["metadata"][field] {
                 Value::Null => meta.remove(field),
@@ -126,6 +171,22 @@ impl State {
     ///
     /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
     pub fn patch(&mut self, resource: usize, key: &str, patch: Patch, body: &[u8]) -> Written {
+        self.patch_part(resource, key, patch, body, Part::Whole)
+    }
+
+    /// Patches a part of an object; what the patch does elsewhere is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
+    pub fn patch_part(
+        &mut self,
+        resource: usize,
+        key: &str,
+        patch: Patch,
+        body: &[u8],
+        part: Part,
+    ) -> Written {
         let old = self.existing(resource, key)?;
         let mut document = old.document();
         let bad = |error: serde_json::Error| Refusal::bad_request(error.to_string());
@@ -140,7 +201,7 @@ impl State {
                 applied.map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
             }
         }
-        self.update(resource, key, document)
+        self.update_part(resource, key, document, part)
     }
 
     /// Deletes an object, or marks it as being deleted while it has finalizers (pr-N12).
@@ -149,8 +210,36 @@ impl State {
     ///
     /// A [`Refusal`]: not there.
     pub fn delete(&mut self, resource: usize, key: &str, now: u64) -> Written {
+        self.delete_if(resource, key, &Preconditions::default(), now)
+    }
+
+    /// Deletes an object if it is the one that is meant (pr-N12).
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: not there, or another one.
+    pub fn delete_if(
+        &mut self,
+        resource: usize,
+        key: &str,
+        preconditions: &Preconditions,
+        now: u64,
+    ) -> Written {
         let row = self.kind(resource).clone();
         let old = self.existing(resource, key)?;
+        let rv = old.rv.to_string();
+        for (what, wanted, is) in [
+            ("UID", &preconditions.uid, &old.uid),
+            ("ResourceVersion", &preconditions.resource_version, &rv),
+        ] {
+            if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != is) {
+                let why = format!(
+                    "Precondition failed: {what} in precondition: {wanted}, {what} in object \
+                     meta: {is}"
+                );
+                return Err(Refusal::conflict(&row, &old.name, &why));
+            }
+        }
         let mut document = old.document();
         if document["metadata"]["finalizers"]
             .as_array()
@@ -250,6 +339,25 @@ impl State {
             previous: Some(Arc::clone(old)),
         });
         Arc::new(old.at(&self.kinds[resource], self.rv))
+    }
+}
+
+/// An object as it was, with the status of another.
+fn with_status_of(was: &Value, document: &Value) -> Value {
+    let mut merged = was.clone();
+    set_or_remove(&mut merged, "status", &document["status"]);
+    merged
+}
+
+fn set_or_remove(document: &mut Value, field: &str, value: &Value) {
+    match (document.as_object_mut(), value) {
+        (None, _) => {}
+        (Some(top), Value::Null) => {
+            top.remove(field);
+        }
+        (Some(top), value) => {
+            top.insert(field.to_owned(), value.clone());
+        }
     }
 }
 
