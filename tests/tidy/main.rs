@@ -10,7 +10,10 @@ use std::{
 };
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// The Rust sources of this repository, with their text.
@@ -24,7 +27,11 @@ fn sources() -> Vec<(String, String)> {
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 open.push(path);
             } else if name.ends_with(".rs") {
-                let shown = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                let shown = path
+                    .strip_prefix(root())
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
                 found.push((shown, fs::read_to_string(&path).unwrap()));
             }
         }
@@ -43,7 +50,11 @@ fn allowed_edges() -> BTreeMap<String, BTreeSet<String>> {
     let row = |line: &str| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
         let name = cells.next().unwrap().to_owned();
-        let may = cells.next().unwrap_or_default().split(", ").filter(|name| !name.is_empty());
+        let may = cells
+            .next()
+            .unwrap_or_default()
+            .split(", ")
+            .filter(|name| !name.is_empty());
         (name, may.map(str::to_owned).collect())
     };
     rows.map(row).collect()
@@ -52,7 +63,13 @@ fn allowed_edges() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn crates_import_what_the_architecture_allows_and_nothing_else() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
@@ -61,14 +78,19 @@ fn crates_import_what_the_architecture_allows_and_nothing_else() {
     let mut seen = 0;
     for package in metadata["packages"].as_array().unwrap() {
         let name = package["name"].as_str().unwrap();
-        if !package["manifest_path"].as_str().unwrap().contains("/crates/") {
+        if !package["manifest_path"]
+            .as_str()
+            .unwrap()
+            .contains("/crates/")
+        {
             continue;
         }
         seen += 1;
         let normal = package["dependencies"].as_array().unwrap().iter();
         let normal = normal.filter(|dependency| dependency["kind"].is_null());
-        let names: BTreeSet<&str> =
-            normal.map(|dependency| dependency["name"].as_str().unwrap()).collect();
+        let names: BTreeSet<&str> = normal
+            .map(|dependency| dependency["name"].as_str().unwrap())
+            .collect();
         let ours: BTreeSet<String> = names
             .iter()
             .filter(|name| name.starts_with("tidings"))
@@ -77,7 +99,10 @@ fn crates_import_what_the_architecture_allows_and_nothing_else() {
         assert_eq!(Some(&ours), allowed.get(name), "{name}");
         if ["tidings-scan", "tidings-api", "tidings-engine"].contains(&name) {
             for banned in ["tokio", "hyper", "rustls", "parking_lot"] {
-                assert!(!names.contains(banned), "{name} is pure and must not import {banned}");
+                assert!(
+                    !names.contains(banned),
+                    "{name} is pure and must not import {banned}"
+                );
             }
         }
     }
@@ -87,7 +112,10 @@ fn crates_import_what_the_architecture_allows_and_nothing_else() {
 #[test]
 fn every_file_says_what_it_is_and_is_ascii() {
     for (path, text) in sources() {
-        let first = text.lines().find(|line| !line.starts_with("#!")).unwrap_or_default();
+        let first = text
+            .lines()
+            .find(|line| !line.starts_with("#!"))
+            .unwrap_or_default();
         let is_fuzz = path.starts_with("fuzz/");
         assert!(first.starts_with("//!") || is_fuzz, "{path} has no header");
         if let Some(line) = text.lines().position(|line| !line.is_ascii()) {
@@ -108,7 +136,12 @@ fn no_file_outgrows_its_reader() {
 #[test]
 fn nothing_is_left_open_ignored_or_slept() {
     // Spelled apart, so that this file does not find itself.
-    let words = [["TO", "DO"], ["FIX", "ME"], ["todo", "!"], ["unimplemented", "!"]];
+    let words = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["todo", "!"],
+        ["unimplemented", "!"],
+    ];
     let ignore = ["#[", "ignore"].concat();
     let sleep = ["::sle", "ep("].concat();
     for (path, text) in sources() {
@@ -117,7 +150,10 @@ fn nothing_is_left_open_ignored_or_slept() {
         }
         assert!(!text.contains(&ignore), "{path} ignores a test");
         let is_test = path.contains("tests/") || path.ends_with("tests.rs");
-        assert!(!is_test || !text.contains(&sleep), "{path} sleeps in a test");
+        assert!(
+            !is_test || !text.contains(&sleep),
+            "{path} sleeps in a test"
+        );
     }
 }
 
@@ -173,9 +209,15 @@ fn rules_are_listed_and_tested_rules_have_tests() {
         tested += usize::from(has_test);
     }
     assert!(tested > 80, "{tested} rules have tests");
-    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("crates/")) {
+    for (path, text) in sources()
+        .iter()
+        .filter(|(path, _)| path.starts_with("crates/"))
+    {
         for id in rule_ids(text) {
-            assert!(rows.contains_key(&id), "{path} cites {id}, which rules.md does not list");
+            assert!(
+                rows.contains_key(&id),
+                "{path} cites {id}, which rules.md does not list"
+            );
         }
     }
 }
