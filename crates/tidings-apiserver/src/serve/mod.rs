@@ -3,7 +3,8 @@
 //! Does not decide anything that a client could tell apart from the protocol: the state does.
 //!
 //! F1  A watch's task ends when its client goes, when it is cut, or when the server stops; a client
-//!     that never reads holds at most `CHANNEL_LEN` chunks.
+//!     that does not read holds at most `CHANNEL_LEN` chunks, and its connection is broken once it
+//!     has taken nothing for `stall_max` (pr-W18, cg-V5).
 //! F2  After [`Handle::shutdown`] no task of the server is left.
 
 mod faults;
@@ -20,10 +21,14 @@ use std::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 pub use self::faults::{Cut, Faults};
-use crate::{churn::Churn, state::State};
+use crate::{churn::Churn, seed::Seed, state::State};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -40,6 +45,12 @@ pub struct Config {
     pub seed: u64,
     /// How often bookmarks are sent. 60 s (pr-E11).
     pub bookmark_period: Duration,
+    /// How long a watch's client may take nothing of what is to be sent. 10 s.
+    pub stall_max: Duration,
+    /// Whether WatchLists are compressed for clients that accept it, a gzip member a flush (pr-W7).
+    pub watch_list_gzip: bool,
+    /// Whether large lists are compressed for clients that accept it (pr-L20).
+    pub list_gzip: bool,
 }
 
 impl Default for Config {
@@ -49,6 +60,9 @@ impl Default for Config {
             token: None,
             seed: 1,
             bookmark_period: Duration::from_secs(60),
+            stall_max: Duration::from_secs(10),
+            watch_list_gzip: true,
+            list_gzip: true,
         }
     }
 }
@@ -67,6 +81,8 @@ pub(crate) struct Shared {
     /// Moves with each write, for the watches to look again.
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) faults: Mutex<Faults>,
+    /// Decides what is left to chance: timeouts and refusals.
+    pub(crate) seed: Mutex<Seed>,
     pub(crate) cuts: watch::Sender<Cut>,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -92,6 +108,7 @@ pub async fn start(config: Config) -> io::Result<Handle> {
         state: Mutex::new(State::new(config.seed)),
         changed: watch::Sender::new(0),
         faults: Mutex::default(),
+        seed: Mutex::new(Seed::new(config.seed ^ 0x0005_eed0_f0dd_5eed)),
         cuts: watch::Sender::new(Cut::default()),
         stop: stopped,
         config,
@@ -120,10 +137,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let mut stop = shared.stop.clone();
-            let service = service_fn(|request| route::answer(Arc::clone(&shared), request));
+            let kill = Arc::new(Notify::new());
+            let killed = Arc::clone(&kill);
+            let context = Arc::new(route::Connection { shared, kill });
+            let service = service_fn(|request| route::answer(Arc::clone(&context), request));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
             tokio::select! {
                 _ = connection => {}
+                () = killed.notified() => {}
                 _ = stop.changed() => {}
             }
         });
@@ -229,3 +250,6 @@ pub(crate) fn unix_seconds() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! From a request to the state and back: paths, parameters, bodies.
 //!
-//! Source: rules pr-L24, pr-W1, pr-W2, pr-S1, pr-N9; legacy discovery.
+//! Does not decide what a list or watch contains; it waits where a server waits (pr-L6) and
+//! negotiates what a server negotiates.
+//!
+//! Source: endpoints/handlers/{get,patch,delete}.go @v0.36.3; rules pr-L6, pr-L20, pr-L24, pr-W1,
+//! pr-W2, pr-W7, pr-W10, pr-S1, pr-N1, pr-N9, pr-N10, pr-N12.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::{
     Shared,
@@ -16,9 +21,8 @@ use super::{
     unix_seconds,
 };
 use crate::{
-    kind::KindRow,
-    refusal::Refusal,
-    state::{ListQuery, Match, Patch, State, Stored, WatchQuery},
+    refusal::{Refusal, RefusalCause},
+    state::{ListQuery, Match, Part, Patch, Preconditions, State, Stored, WatchQuery},
 };
 
 /// The request body's bound (pr-N9).
@@ -26,10 +30,10 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 
 /// Answers one request.
 pub(super) async fn answer(
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Never> {
-    Ok(match handle(shared, request).await {
+    Ok(match handle(&connection, request).await {
         Ok(response) => response,
         Err(refusal) => refused(&refusal),
     })
@@ -40,12 +44,22 @@ struct Target {
     resource: usize,
     namespace: Option<String>,
     name: Option<String>,
+    /// Whether it is the object's `/status`.
+    is_status: bool,
+}
+
+/// One connection, as far as its requests may touch it.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    /// Breaks the connection at once, whatever is still to be sent.
+    pub(super) kill: Arc<Notify>,
 }
 
 async fn handle(
-    shared: Arc<Shared>,
+    connection: &Connection,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
+    let shared = &connection.shared;
     if let Some(token) = &shared.config.token {
         let given = request
             .headers()
@@ -55,19 +69,33 @@ async fn handle(
             return Err(Refusal::of_code(401, 0));
         }
     }
-    if let Some(refusal) = shared.faults.lock().refusals.pop_front() {
+    let (refusal, delay) = {
+        let chance = shared.seed.lock().below(100);
+        let mut faults = shared.faults.lock();
+        (faults.refuse(chance), faults.delay)
+    };
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some(refusal) = refusal {
         return Err(refusal);
     }
     let path = request.uri().path().to_owned();
     let query = parse_query(request.uri().query().unwrap_or_default());
-    if request.method() == Method::GET
-        && let Some(body) = discovery(&shared.state.lock(), &path)
-    {
+    let is_get = request.method() == Method::GET;
+    if is_get && matches!(path.as_str(), "/healthz" | "/readyz" | "/livez") {
+        return Ok(Response::new(Body::Whole(Some(Bytes::from_static(b"ok")))));
+    }
+    accepts_json(&request)?;
+    if is_get && let Some(body) = shared.state.lock().discovery(&path) {
         return Ok(json_response(StatusCode::OK, body.to_string().into()));
     }
     let target = target(&shared.state.lock(), &path)?;
     match (request.method().as_str(), &target.name) {
-        ("GET", None) => collection(&shared, &target, &query),
+        ("GET", None) => {
+            let gzip = accepts_gzip(&request);
+            collection(connection, &target, &query, gzip).await
+        }
         ("GET", Some(name)) => {
             let state = shared.state.lock();
             let found = state.get(target.resource, &key(&target, name));
@@ -76,75 +104,170 @@ async fn handle(
         }
         (method @ ("POST" | "PUT" | "PATCH" | "DELETE"), _) => {
             let method = method.to_owned();
-            write(&shared, &target, &method, request).await
+            write(shared, &target, &method, request).await
         }
         _ => Err(Refusal::method_not_allowed()),
     }
 }
 
-fn collection(
-    shared: &Arc<Shared>,
+async fn collection(
+    connection: &Connection,
     target: &Target,
     query: &[(String, String)],
+    gzip: bool,
 ) -> Result<Response<Body>, Refusal> {
+    let shared = &connection.shared;
+    let (list, watch) = collection_query(target, query)?;
+    let (body, encoded) = if let Some(query) = watch {
+        let support = shared.faults.lock().watch_list;
+        let opened = shared
+            .state
+            .lock()
+            .watch(target.resource, &query.watch, support);
+        let watch = opened?;
+        let gzip = gzip && shared.config.watch_list_gzip && watch.is_watch_list();
+        let timeout = query.timeout.unwrap_or_else(|| {
+            // pr-W1: the server picks, so that not all watches end at once.
+            Duration::from_secs(1800 + shared.seed.lock().below(1800))
+        });
+        (stream::watch(connection, watch, timeout, gzip), gzip)
+    } else {
+        wait_until_fresh(shared, &list).await;
+        let mut page = shared.state.lock().list(target.resource, &list)?;
+        let mut faults = shared.faults.lock();
+        if let Some(version) = faults.list_version.take() {
+            page.claim_version(&version);
+        }
+        let gzip = gzip && shared.config.list_gzip && page.bytes_len() > GZIP_BYTES_MIN;
+        let truncate = faults.truncate_list.take();
+        (stream::list(page, faults.chunk_bytes, truncate, gzip), gzip)
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    let json = header::HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    if encoded {
+        let gzip = header::HeaderValue::from_static("gzip");
+        headers.insert(header::CONTENT_ENCODING, gzip);
+        let vary = header::HeaderValue::from_static("Accept-Encoding");
+        headers.insert(header::VARY, vary);
+    }
+    Ok(response)
+}
+
+/// A watch's query, with what only the front acts on.
+struct WatchRequest {
+    watch: WatchQuery,
+    timeout: Option<Duration>,
+}
+
+fn collection_query(
+    target: &Target,
+    query: &[(String, String)],
+) -> Result<(ListQuery, Option<WatchRequest>), Refusal> {
     let value = |name: &str| {
-        query
-            .iter()
-            .rev()
+        let mut pairs = query.iter().rev();
+        pairs
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     };
     let text = |name: &str| value(name).unwrap_or_default().to_owned();
-    let is_on = |name: &str| value(name).is_some_and(|value| value != "false" && value != "0");
+    // pr-W1: every value but these two is true.
+    let flag = |name: &str| value(name).map(|value| value != "false" && value != "0");
     let version_match = match value("resourceVersionMatch") {
         None | Some("") => None,
         Some("Exact") => Some(Match::Exact),
         Some("NotOlderThan") => Some(Match::NotOlderThan),
         Some(other) => {
-            let message = format!("unsupported resourceVersionMatch: {other:?}");
-            return Err(Refusal::bad_request(message));
+            let message = format!(
+                "Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
+            );
+            let cause = RefusalCause {
+                reason: "FieldValueNotSupported",
+                message,
+                field: "resourceVersionMatch",
+            };
+            let causes = vec![cause];
+            return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
         }
     };
-    let initial = value("sendInitialEvents").map(|value| value != "false" && value != "0");
-    let is_watch = is_on("watch");
+    let number = |name: &str| match value(name) {
+        None | Some("") => Ok(0),
+        Some(digits) => digits.parse::<i64>().map_err(|_| {
+            let why = format!("strconv.ParseInt: parsing \"{digits}\": invalid syntax");
+            Refusal::bad_request(why)
+        }),
+    };
+    let is_watch = flag("watch") == Some(true);
+    let initial = flag("sendInitialEvents");
     let list = ListQuery {
         namespace: target.namespace.clone(),
         label_selector: text("labelSelector"),
         field_selector: text("fieldSelector"),
         resource_version: text("resourceVersion"),
         version_match,
-        limit: text("limit").parse().unwrap_or(0),
+        limit: usize::try_from(number("limit")?).unwrap_or(0),
         continue_token: text("continue"),
         send_initial_events: initial.is_some() && !is_watch,
     };
-    let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
-    let body = if is_watch {
-        let bookmarks = is_on("allowWatchBookmarks");
-        let query = WatchQuery {
-            list,
-            bookmarks,
+    let seconds = u64::try_from(number("timeoutSeconds")?).unwrap_or(0);
+    let watch = is_watch.then(|| WatchRequest {
+        watch: WatchQuery {
+            list: list.clone(),
+            bookmarks: flag("allowWatchBookmarks") == Some(true),
             send_initial_events: initial,
-        };
-        let support = shared.faults.lock().watch_list;
-        let watch = shared
-            .state
-            .lock()
-            .watch(target.resource, &query, support)?;
-        let seconds = text("timeoutSeconds").parse().unwrap_or(1800_u64);
-        stream::watch(
-            Arc::clone(shared),
-            watch,
-            Duration::from_secs(seconds.min(86_400)),
-        )
-    } else {
-        let page = shared.state.lock().list(target.resource, &list)?;
-        let mut faults = shared.faults.lock();
-        stream::list(page, faults.chunk_bytes, faults.truncate_list.take())
-    };
-    Ok(response
-        .body(body)
-        .unwrap_or_else(|_| Response::new(Body::Whole(None))))
+        },
+        timeout: (seconds > 0).then(|| Duration::from_secs(seconds.min(86_400))),
+    });
+    Ok((list, watch))
 }
+
+/// pr-L6: a server waits for a version that it has not seen yet before it gives up.
+async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
+    let mut changed = shared.changed.subscribe();
+    let fresh = async {
+        while shared.state.lock().awaited_version(list).is_some() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    // Whether it came or not: the state answers, with a list or with a 504.
+    let _ = tokio::time::timeout(FRESHNESS_WAIT, fresh).await;
+}
+
+/// pr-N1: JSON only; a table or a partial object is not made yet.
+fn accepts_json(request: &Request<Incoming>) -> Result<(), Refusal> {
+    let accept = request.headers().get(header::ACCEPT);
+    let Some(accept) = accept.and_then(|it| it.to_str().ok()) else {
+        return Ok(());
+    };
+    let is_json = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        matches!(
+            parts.next(),
+            Some("" | "*/*" | "application/*" | "application/json")
+        ) && !parts.any(|parameter| parameter.starts_with("as="))
+    };
+    if accept.split(',').any(is_json) {
+        return Ok(());
+    }
+    let message = "only the following media types are accepted: application/json";
+    Err(Refusal::new(406, "NotAcceptable", message))
+}
+
+fn accepts_gzip(request: &Request<Incoming>) -> bool {
+    let encodings = request.headers().get(header::ACCEPT_ENCODING);
+    let encodings = encodings.and_then(|it| it.to_str().ok()).unwrap_or("");
+    encodings
+        .split(',')
+        .any(|coding| coding.split(';').next().unwrap_or("").trim() == "gzip")
+}
+
+/// pr-L20: smaller lists are not worth compressing.
+const GZIP_BYTES_MIN: usize = 128 << 10;
+
+const FRESHNESS_WAIT: Duration = Duration::from_secs(3);
 
 async fn write(
     shared: &Arc<Shared>,
@@ -171,16 +294,26 @@ async fn write(
     let namespace = target.namespace.as_deref();
     let name = target.name.as_deref();
     let (resource, now) = (target.resource, unix_seconds());
+    let part = if target.is_status {
+        Part::Status
+    } else {
+        Part::Main
+    };
     let written = {
         let state = &mut *shared.state.lock();
         match (method, name) {
             ("POST", None) => state.create(resource, namespace, document()?, now),
-            ("PUT", Some(name)) => state.update(resource, &key(target, name), document()?),
+            ("PUT", Some(name)) => {
+                state.update_part(resource, &key(target, name), document()?, part)
+            }
             ("PATCH", Some(name)) => {
                 let patch = patch_kind(&content_type)?;
-                state.patch(resource, &key(target, name), patch, &body)
+                state.patch_part(resource, &key(target, name), patch, &body, part)
             }
-            ("DELETE", Some(name)) => state.delete(resource, &key(target, name), now),
+            ("DELETE", Some(name)) if part == Part::Main => {
+                let preconditions = preconditions(&body)?;
+                state.delete_if(resource, &key(target, name), &preconditions, now)
+            }
             _ => Err(Refusal::method_not_allowed()),
         }
     }?;
@@ -191,6 +324,20 @@ async fn write(
         StatusCode::OK
     };
     Ok(object(code, &written))
+}
+
+/// The preconditions of a delete, from its options.
+fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
+    if body.is_empty() {
+        return Ok(Preconditions::default());
+    }
+    let options: Value =
+        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
+    Ok(Preconditions {
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+    })
 }
 
 fn patch_kind(content_type: &str) -> Result<Patch, Refusal> {
@@ -228,7 +375,13 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
         _ => return Err(Refusal::no_such_path()),
     };
+    let (rest, is_status) = match rest {
+        [rest @ .., "status"] if rest.len() == 2 || rest.len() == 4 => (rest, true),
+        rest => (rest, false),
+    };
     let (namespace, plural, name) = match rest {
+        // The namespaces themselves are cluster-scoped objects.
+        ["namespaces", name] => (None, "namespaces", Some(*name)),
         ["namespaces", namespace, plural] => (Some(*namespace), *plural, None),
         ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name)),
         [plural] => (None, *plural, None),
@@ -238,63 +391,20 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
     let resource = state
         .resource(group, version, plural)
         .ok_or_else(Refusal::no_such_path)?;
+    let row = state.kind(resource);
+    // An object is named within its namespace, and only a namespaced kind has one.
+    let is_odd = namespace.is_some() && !row.namespaced;
+    let is_bare = name.is_some() && namespace.is_none() && row.namespaced;
+    if is_odd || is_bare || (is_status && !row.status) {
+        return Err(Refusal::no_such_path());
+    }
     let own = |text: &str| text.to_owned();
     Ok(Target {
         resource,
         namespace: namespace.map(own),
         name: name.map(own),
+        is_status,
     })
-}
-
-/// Legacy discovery, version and health.
-fn discovery(state: &State, path: &str) -> Option<Value> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match parts.as_slice() {
-        ["healthz" | "readyz" | "livez"] => Some(json!("ok")),
-        ["version"] => Some(json!({
-            "major": "1", "minor": "36", "gitVersion": "v1.36.0+tidings", "platform": "any"
-        })),
-        ["api"] => Some(json!({ "kind": "APIVersions", "versions": ["v1"] })),
-        ["apis"] => {
-            let mut groups: Vec<Value> = Vec::new();
-            for row in state.kinds().iter().filter(|row| !row.group.is_empty()) {
-                let version = json!({ "groupVersion": row.api_version(), "version": row.version });
-                if groups.iter().any(|group| group["name"] == *row.group) {
-                    continue;
-                }
-                groups.push(json!({
-                    "name": row.group, "versions": [version], "preferredVersion": version
-                }));
-            }
-            Some(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
-        }
-        ["api", version] => resources(state, "", version),
-        ["apis", group, version] => resources(state, group, version),
-        _ => None,
-    }
-}
-
-fn resources(state: &State, group: &str, version: &str) -> Option<Value> {
-    let rows: Vec<&KindRow> = state
-        .kinds()
-        .iter()
-        .filter(|row| row.group == group && row.version == version)
-        .collect();
-    let list: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "name": row.plural, "singularName": row.kind.to_lowercase(), "kind": row.kind,
-                "namespaced": row.namespaced, "shortNames": row.short_names,
-                "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]
-            })
-        })
-        .collect();
-    let group_version = rows.first()?.api_version();
-    Some(json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
-        "resources": list
-    }))
 }
 
 fn object(code: StatusCode, stored: &Stored) -> Response<Body> {

@@ -1,8 +1,12 @@
 //! Bodies: whole ones, list bodies in pieces, and watches.
+//!
+//! Does not make frames: the state does. It paces them, compresses them and breaks them off.
+//!
+//! Source: endpoints/handlers/watch.go @v0.36.3; rules pr-L20, pr-L21, pr-W7, pr-W18, pr-E11.
 
 use std::{
     convert::Infallible,
-    io,
+    io::{self, Write as _},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -10,10 +14,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http_body::Frame;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::Shared;
+use super::{Shared, route::Connection};
 use crate::state::{Page, Watch, WatchStep};
 
 /// A body that is whole or comes through a channel.
@@ -44,33 +49,74 @@ impl http_body::Body for Body {
 }
 
 /// A list body, made while it is sent.
-pub(super) fn list(page: Page, chunk_bytes: Option<usize>, truncate: Option<usize>) -> Body {
+pub(super) fn list(
+    page: Page,
+    chunk_bytes: Option<usize>,
+    truncate: Option<usize>,
+    gzip: bool,
+) -> Body {
     let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
+    let pipe = Pipe {
+        sender,
+        chunk_bytes,
+        stall_max: None,
+    };
     tokio::spawn(async move {
         let mut left = truncate.unwrap_or(usize::MAX);
+        let mut encoder = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
         for chunk in page.chunks(LIST_CHUNK_BYTES) {
-            let mut chunk = Bytes::from(chunk);
+            let mut chunk = match &mut encoder {
+                None => Bytes::from(chunk),
+                Some(encoder) => {
+                    // Writing to memory cannot fail.
+                    let _ = encoder.write_all(&chunk);
+                    std::mem::take(encoder.get_mut()).into()
+                }
+            };
             chunk.truncate(left);
             left -= chunk.len();
-            if send(&sender, chunk, chunk_bytes).await.is_err() {
+            if pipe.send(chunk).await.is_err() {
                 return;
             }
             if left == 0 {
-                let _ = sender.send(Err(broken())).await;
+                let _ = pipe.sender.send(Err(broken())).await;
                 return;
             }
+        }
+        if let Some(Ok(rest)) = encoder.map(GzEncoder::finish) {
+            // The client may be gone: then nobody misses the end.
+            let _ = pipe.send(rest.into()).await;
         }
     });
     Body::Stream(receiver)
 }
 
 /// A watch, until its client goes, its time is over, or something ends it.
-pub(super) fn watch(shared: Arc<Shared>, watch: Watch, timeout: Duration) -> Body {
+pub(super) fn watch(
+    connection: &Connection,
+    mut watch: Watch,
+    timeout: Duration,
+    gzip: bool,
+) -> Body {
     let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
+    let shared = Arc::clone(&connection.shared);
+    let kill = Arc::clone(&connection.kill);
+    if shared.faults.lock().drop_initial_events_end {
+        watch.forget_end_bookmark();
+    }
     tokio::spawn(async move {
         let mut stop = shared.stop.clone();
+        let pipe = Pipe {
+            sender: sender.clone(),
+            chunk_bytes: shared.faults.lock().chunk_bytes,
+            stall_max: Some(shared.config.stall_max),
+        };
         tokio::select! {
-            Ok(()) | Err(Gone) = follow(&shared, watch, timeout, &sender) => {}
+            ended = follow(&shared, watch, timeout, gzip, &pipe) => {
+                if ended == Err(End::Stalled) {
+                    kill.notify_one();
+                }
+            }
             () = sender.closed() => {}
             _ = stop.changed() => {}
         }
@@ -78,15 +124,55 @@ pub(super) fn watch(shared: Arc<Shared>, watch: Watch, timeout: Duration) -> Bod
     Body::Stream(receiver)
 }
 
-/// The client is gone.
-struct Gone;
+/// Why nothing more can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client is gone.
+    Gone,
+    /// The client has not read for too long (pr-W18).
+    Stalled,
+}
+
+/// The way into a body: pieces of the size that is asked for, and no patience without end.
+struct Pipe {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    chunk_bytes: Option<usize>,
+    stall_max: Option<Duration>,
+}
+
+impl Pipe {
+    async fn send(&self, mut bytes: Bytes) -> Result<(), End> {
+        let step = self.chunk_bytes.unwrap_or(usize::MAX).max(1);
+        while !bytes.is_empty() {
+            let chunk = bytes.split_to(step.min(bytes.len()));
+            let sent = self.sender.send(Ok(chunk));
+            match self.stall_max {
+                None => sent.await.map_err(|_| End::Gone)?,
+                Some(max) => match tokio::time::timeout(max, sent).await {
+                    Ok(sent) => sent.map_err(|_| End::Gone)?,
+                    Err(_) => return Err(End::Stalled),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Breaks off in the middle of a frame.
+    async fn break_off(&self) {
+        let _ = self.send(Bytes::from_static(HALF_A_FRAME)).await;
+        // The half frame should leave before the connection does.
+        tokio::task::yield_now().await;
+        let _ = self.sender.send(Err(broken())).await;
+    }
+}
 
 async fn follow(
     shared: &Shared,
     mut watch: Watch,
     timeout: Duration,
-    sender: &mpsc::Sender<io::Result<Bytes>>,
-) -> Result<(), Gone> {
+    gzip: bool,
+    pipe: &Pipe,
+) -> Result<(), End> {
     let mut changed = shared.changed.subscribe();
     let mut cuts = shared.cuts.subscribe();
     let deadline = Instant::now() + timeout;
@@ -98,25 +184,24 @@ async fn follow(
     let mut next_bookmark = (Instant::now() + period).min(last_bookmark);
     loop {
         changed.borrow_and_update();
-        let (stalled, chunk_bytes, injected) = {
+        let (stalled, doubled, injected) = {
             let mut faults = shared.faults.lock();
-            (
-                faults.stall_watches,
-                faults.chunk_bytes,
-                faults.inject.take(),
-            )
+            let injected = faults.inject.take();
+            (faults.stall_watches, faults.duplicate_frames, injected)
         };
         if let Some(bytes) = injected {
-            send(sender, bytes, chunk_bytes).await?;
+            pipe.send(flushed(bytes.into(), gzip)).await?;
         }
         let mut out = Vec::new();
         let mut step = WatchStep::Level;
         if !stalled {
-            step = watch.step(&shared.state.lock(), WATCH_CHUNK_BYTES, &mut out);
+            let bytes = if doubled { 1 } else { WATCH_CHUNK_BYTES };
+            step = watch.step(&shared.state.lock(), bytes, &mut out);
         }
-        if !out.is_empty() {
-            send(sender, out.into(), chunk_bytes).await?;
+        if doubled {
+            out.extend_from_within(..);
         }
+        pipe.send(flushed(out, gzip)).await?;
         match step {
             WatchStep::Ended => return Ok(()),
             WatchStep::More => continue,
@@ -126,7 +211,7 @@ async fn follow(
             biased;
             _ = cuts.changed() => {
                 if cuts.borrow().abruptly {
-                    let _ = sender.send(Err(broken())).await;
+                    pipe.break_off().await;
                 }
                 return Ok(());
             }
@@ -140,7 +225,7 @@ async fn follow(
                 if !stalled && !shared.faults.lock().drop_bookmarks {
                     let mut out = Vec::new();
                     watch.bookmark(&shared.state.lock(), &mut out);
-                    send(sender, out.into(), chunk_bytes).await?;
+                    pipe.send(flushed(out, gzip)).await?;
                 }
             }
             () = tokio::time::sleep_until(deadline) => return Ok(()),
@@ -148,17 +233,15 @@ async fn follow(
     }
 }
 
-async fn send(
-    sender: &mpsc::Sender<io::Result<Bytes>>,
-    mut bytes: Bytes,
-    chunk_bytes: Option<usize>,
-) -> Result<(), Gone> {
-    let step = chunk_bytes.unwrap_or(usize::MAX).max(1);
-    while !bytes.is_empty() {
-        let chunk = bytes.split_to(step.min(bytes.len()));
-        sender.send(Ok(chunk)).await.map_err(|_| Gone)?;
+/// What one flush puts on the wire: with gzip a member of its own (pr-W7).
+fn flushed(out: Vec<u8>, gzip: bool) -> Bytes {
+    if !gzip || out.is_empty() {
+        return out.into();
     }
-    Ok(())
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(&out);
+    encoder.finish().unwrap_or_default().into()
 }
 
 fn broken() -> io::Error {
@@ -168,6 +251,7 @@ fn broken() -> io::Error {
 /// The error of a handler that has none.
 pub(super) type Never = Infallible;
 
+const HALF_A_FRAME: &[u8] = br#"{"type":"MODIFIED","object":{"metadata":{"name":"#;
 const CHANNEL_LEN: usize = 16;
 const LIST_CHUNK_BYTES: usize = 256 << 10;
 const WATCH_CHUNK_BYTES: usize = 64 << 10;

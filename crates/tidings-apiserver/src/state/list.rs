@@ -11,7 +11,7 @@
 use std::{
     collections::{BTreeMap, btree_map},
     iter::Peekable,
-    ops::Bound,
+    ops::{Bound, RangeBounds},
     sync::Arc,
 };
 
@@ -66,9 +66,29 @@ pub struct Page {
     pub items: Vec<Arc<Stored>>,
     head: Vec<u8>,
     tail: Vec<u8>,
+    version: u64,
 }
 
 impl Page {
+    /// Says another version than the one that was read: a fault (pr-F14).
+    pub fn claim_version(&mut self, version: &str) {
+        let truth = format!("\"resourceVersion\":\"{}\"", self.version);
+        let lie = format!("\"resourceVersion\":\"{version}\"");
+        for part in [&mut self.head, &mut self.tail] {
+            // Both were written as text.
+            let text = String::from_utf8_lossy(part).replace(&truth, &lie);
+            *part = text.into_bytes();
+        }
+    }
+
+    /// Bytes of the body.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        let items = self.items.iter().map(|item| item.item_bytes_len());
+        let commas = self.items.len().saturating_sub(1);
+        self.head.len() + items.sum::<usize>() + commas + self.tail.len()
+    }
+
     /// The body in pieces of about `bytes`, so that it need not be built whole.
     pub fn chunks(self, bytes: usize) -> impl Iterator<Item = Vec<u8>> {
         let mut items = self.items.into_iter();
@@ -125,7 +145,12 @@ impl State {
         let token = (left > 0).then(|| encode_token(at.version.cast_signed(), last));
         let remaining = (left > 0 && selection.is_everything()).then_some(left);
         let (head, tail) = envelope(row, at.version, token, remaining);
-        Ok(Page { items, head, tail })
+        Ok(Page {
+            items,
+            head,
+            tail,
+            version: at.version,
+        })
     }
 
     /// The version that a list must see before it can be answered, if that is not there yet: a
@@ -225,15 +250,6 @@ impl State {
         version: u64,
         start: Option<&str>,
     ) -> Walk<'a> {
-        let since = self.history.partition_point(|change| change.rv <= version);
-        let mut undo: BTreeMap<&str, Option<&Arc<Stored>>> = BTreeMap::new();
-        for change in self.history.range(since..) {
-            if change.resource == resource {
-                // The first change after the version knows what was there at it.
-                undo.entry(&change.object.key)
-                    .or_insert(change.previous.as_ref());
-            }
-        }
         let prefix = selection.namespace.as_ref().map(|name| format!("{name}/"));
         let from = match (start, &prefix) {
             (Some(start), _) => Bound::Excluded(start),
@@ -248,25 +264,35 @@ impl State {
         {
             return Walk {
                 present: None,
-                past: Vec::new().into_iter().peekable(),
+                past: BTreeMap::new().into_iter().peekable(),
             };
         }
-        let past: Vec<_> = undo
-            .range::<str, _>((from, to))
-            .map(|(key, object)| (*key, *object))
-            .collect();
+        let range: (Bound<&str>, Bound<&str>) = (from, to);
+        let is_in_range = |key: &str| RangeBounds::<str>::contains(&range, key);
+        let mut undo: Undo<'_> = BTreeMap::new();
+        let since = self.history.partition_point(|change| change.rv <= version);
+        for change in self.history.range(since..) {
+            let key = change.object.key.as_str();
+            if change.resource == resource && is_in_range(key) {
+                // The first change after the version knows what was there at it.
+                undo.entry(key).or_insert(change.previous.as_ref());
+            }
+        }
         let present = self.collections[resource].range::<str, _>((from, to));
         Walk {
             present: Some(present.peekable()),
-            past: past.into_iter().peekable(),
+            past: undo.into_iter().peekable(),
         }
     }
 }
 
+/// What was at a version under the keys that have changed since.
+type Undo<'a> = BTreeMap<&'a str, Option<&'a Arc<Stored>>>;
+
 /// Two sorted walks merged: the present objects, and those that differed at the version asked for.
 struct Walk<'a> {
     present: Option<Peekable<btree_map::Range<'a, String, Arc<Stored>>>>,
-    past: Peekable<std::vec::IntoIter<(&'a str, Option<&'a Arc<Stored>>)>>,
+    past: Peekable<<Undo<'a> as IntoIterator>::IntoIter>,
 }
 
 impl<'a> Iterator for Walk<'a> {

@@ -12,6 +12,7 @@
 //! T3  A change keeps the state before it, so that selection can be decided on both (pr-E3).
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
+mod discovery;
 mod list;
 mod object;
 mod watch;

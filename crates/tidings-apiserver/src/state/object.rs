@@ -110,6 +110,13 @@ impl Stored {
         }
     }
 
+    pub(crate) fn item_bytes_len(&self) -> usize {
+        match self.style {
+            Style::Custom => self.head.len() + self.item.len() - 1,
+            Style::Typed => self.item.len(),
+        }
+    }
+
     /// The object as JSON.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
