@@ -97,7 +97,10 @@ fn get(c: &mut Criterion) {
             });
         });
         stop.store(true, Ordering::Relaxed);
-        assert!(writer.join().expect("the writer ends") > 0);
+        let writes = writer.join().expect("the writer ends");
+        // Run once and not timed, a bench is over before the writer's first turn.
+        let is_smoke = std::env::args().any(|argument| argument == "--test");
+        assert!(writes > 0 || is_smoke);
     });
     group.finish();
 }

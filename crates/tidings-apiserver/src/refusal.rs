@@ -101,7 +101,9 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
-    pub(crate) fn no_such_path() -> Self {
+    /// 404: no resource is served at this path.
+    #[must_use]
+    pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
         Self::new(404, "NotFound", message)
     }
@@ -128,7 +130,9 @@ impl Refusal {
         Self::conflict(row, name, why)
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
+    /// 405: the resource is not for this method.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::new(405, "MethodNotAllowed", message)
     }

@@ -128,16 +128,18 @@ impl State {
         let start = at.start.as_deref();
         let mut items = Vec::new();
         let (mut last, mut left) = ("", 0_u64);
-        for object in self.walk(resource, &selection, at.version, start) {
+        let mut walk = self.walk(resource, &selection, at.version, start);
+        while let Some(object) = walk.next() {
             if !selection.matches(row, object) {
                 continue;
             }
             if limit > 0 && items.len() == limit {
-                left += 1;
-                if !selection.is_everything() {
-                    break;
+                // pr-L13: with a selector the rest is not counted; its being there is enough.
+                left = 1;
+                if selection.is_everything() {
+                    left += walk.count() as u64;
                 }
-                continue;
+                break;
             }
             last = &object.key;
             items.push(Arc::clone(object));

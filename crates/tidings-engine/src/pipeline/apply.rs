@@ -27,13 +27,13 @@ impl<P: Clone> Pipeline<P> {
         while !self.fifo.is_full()
             && let Some(delta) = self.spill.pop_front()
         {
-            // There is room, so the push succeeds.
-            let _ = self.fifo.push(delta);
+            self.push(delta);
         }
         let published = self.publish();
-        if popped > 0 || published.is_some() {
+        let deltas = popped as u64 + std::mem::take(&mut self.merged);
+        if deltas > 0 || published.is_some() {
             let applied = Input::Applied {
-                deltas: popped as u64,
+                deltas,
                 resource_version: published,
             };
             self.reflector.handle(now, applied);

@@ -99,6 +99,8 @@ pub struct Pipeline<P> {
     epoch: u64,
     dirty: bool,
     dropped: Dropped,
+    /// Deltas that the DeltaFIFO merged into others and the reflector has not been told of.
+    merged: u64,
     outputs: VecDeque<Output<P>>,
     held: bool,
 }
@@ -124,6 +126,7 @@ impl<P: Clone> Pipeline<P> {
             version: None,
             dirty: false,
             dropped: Dropped::default(),
+            merged: 0,
             outputs: VecDeque::new(),
             held: false,
         }
@@ -295,8 +298,18 @@ impl<P: Clone> Pipeline<P> {
         if !self.spill.is_empty() {
             return self.spill.push_back(delta);
         }
-        if let Err(Full(delta)) = self.fifo.push(delta) {
-            self.spill.push_back(delta);
+        self.push(delta);
+    }
+
+    /// Puts a delta into the DeltaFIFO, or into the spill if that is full. One that the queue
+    /// merged into another will not come out again, so it counts as applied now: else the
+    /// reflector would wait for it for ever (F2 of the reflector).
+    fn push(&mut self, delta: Delta<P>) {
+        let depth = self.fifo.depth();
+        match self.fifo.push(delta) {
+            Err(Full(delta)) => self.spill.push_back(delta),
+            Ok(()) if self.fifo.depth() == depth => self.merged += 1,
+            Ok(()) => {}
         }
     }
 }

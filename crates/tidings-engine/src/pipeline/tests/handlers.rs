@@ -254,3 +254,37 @@ fn a_handler_that_only_panics_is_detached_visibly() {
     let status = rig.pipeline.fanout().handler(id).unwrap();
     assert_eq!((status.state, status.panics), (HandlerState::Detached, 10));
 }
+
+/// A handler that gets level while changes still wait for the others is not told those again: its
+/// snapshot had them.
+#[test]
+fn cg_i2_a_late_handler_is_not_told_what_its_snapshot_had() {
+    let (mut rig, early) = Rig::synced(&["a@1", "b@2"], 5);
+    early.take();
+    for version in 6..46 {
+        let received = rig.received(&format!("a@{version}"));
+        let event = Input::Event(tidings_api::frame::EventKind::Modified, received);
+        rig.pipeline.handle(rig.now, event);
+    }
+    let late = Log::default();
+    let id = rig
+        .pipeline
+        .add_handler(rig.now, late.handler(), HandlerOptions::default());
+    let is_live =
+        |rig: &Rig| rig.pipeline.fanout().handler(id).unwrap().state == HandlerState::Live;
+    while !is_live(&rig) {
+        assert!(
+            rig.pipeline.run(rig.now, 4),
+            "there is more to do until it is level"
+        );
+    }
+    assert!(
+        rig.pipeline.fanout().backlog() > 0,
+        "changes still wait for the early one"
+    );
+    let told = late.take();
+    rig.run();
+    assert_eq!(early.take().len(), 40);
+    assert_eq!(told.last().unwrap(), "update a@1 -> a@45");
+    assert_eq!(late.take(), [""; 0], "nothing is told twice");
+}

@@ -295,3 +295,27 @@ fn cg_i12_cg_s3_an_index_added_while_running_has_what_is_stored() {
             .is_err()
     );
 }
+
+/// A delete that the queue merged into another is not waited for: the watch is resumed.
+#[test]
+fn cg_f1_a_merged_delete_does_not_keep_the_watch_from_being_resumed() {
+    let config = PipelineConfig {
+        order: Order::PerKey,
+        ..PipelineConfig::default()
+    };
+    let mut rig = Rig::with(config);
+    rig.feed(Input::Start);
+    rig.list(&["a@1", "b@2"], 5);
+    rig.pipeline.hold(true);
+    rig.deleted("a@6");
+    rig.deleted("a@7");
+    rig.pipeline.hold(false);
+    rig.run();
+    assert_eq!(rig.seen(), "b@2 rv=6");
+    let watches = rig.pipeline.reflector().stats().watches;
+    let message = "cut".to_owned();
+    let kind = crate::reflector::FailureKind::Transport;
+    rig.feed(Input::Broken(crate::reflector::Failure { kind, message }));
+    rig.wait(90);
+    assert_eq!(rig.pipeline.reflector().stats().watches, watches + 1);
+}
