@@ -17,6 +17,7 @@ pub(crate) enum Command {
     /// Run the embedded API server on loopback until Ctrl-C.
     Apiserver(Apiserver),
     /// Measure what an informer of a resource costs, as one JSON object.
+    #[command(after_long_help = FIGURES)]
     Measure(Measure),
     /// Follow a resource: a line for each change.
     Watch(Watch),
@@ -32,13 +33,13 @@ pub(crate) struct Connection {
     #[arg(long)]
     pub(crate) context: Option<String>,
     /// The server's URL, http or https, in place of a kubeconfig.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
     pub(crate) server: Option<String>,
     /// A bearer token, with --server.
-    #[arg(long)]
+    #[arg(long, requires = "server")]
     pub(crate) token: Option<String>,
     /// Do not verify the server's certificate, with --server.
-    #[arg(long)]
+    #[arg(long, requires = "server")]
     pub(crate) insecure_skip_tls_verify: bool,
 }
 
@@ -74,10 +75,10 @@ pub(crate) struct Watch {
     #[arg(long, default_value = "")]
     pub(crate) field_selector: String,
     /// How to print a change.
-    #[arg(short, long, value_enum, default_value_t = Format::Wide)]
+    #[arg(short, long, value_enum, default_value_t = Format::Line)]
     pub(crate) output: Format,
     /// Start an embedded API server with a small scripted churn, and watch that.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "server"])]
     pub(crate) embedded: bool,
     /// End after this many changes.
     #[arg(long)]
@@ -86,25 +87,18 @@ pub(crate) struct Watch {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// One line a change: what happened, the key, the version, and for pods phase, node and address.
+    /// One line a change: what happened, the key, the version, phase, node, address and age.
+    Line,
+    /// The same with readiness, restarts and labels.
     Wide,
     /// One JSON object a change.
     Json,
-    /// The fields that changed, old and new.
+    /// One line a change, and below it the fields that changed, old and new.
     Diff,
 }
 
-/// Runs one informer over the public facade: every object passes DeltaFIFO, store, one index and
-/// one handler. Prints one JSON object:
-///
-/// objects: how many the store has. list_bytes: bytes of the list, as JSON. sync_wall_ms: from the
-/// start to a complete store. sync_cpu_ms: user and system time of this process until then.
-/// rss_bytes, peak_rss_bytes: its memory at the end, and the most it had.
-/// With --events: events: how many were handled. events_wall_ms: from the first to the last.
-/// events_cpu_ms: user and system time meanwhile. events_per_s. latency_us: from the nanoseconds
-/// since 1970 that stand in the annotation to the handler's call, the store already updated.
+/// What `measure` runs, and with what.
 #[derive(Debug, ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Measure {
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -124,10 +118,10 @@ pub(crate) struct Measure {
     #[arg(long, value_enum, default_value_t = Http::One)]
     pub(crate) http: Http,
     /// Wait for this many events after the sync.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) events: Option<u64>,
-    /// The annotation that carries the time at which an event was sent.
-    #[arg(long)]
+    /// The annotation that carries the time at which an event was sent, with --events.
+    #[arg(long, requires = "events")]
     pub(crate) latency_annotation: Option<String>,
     /// The runtime; figures are quoted for the current thread.
     #[arg(long, value_enum, default_value_t = Runtime::Current)]
@@ -180,6 +174,29 @@ pub(crate) enum Runtime {
     /// A thread a core.
     Multi,
 }
+
+/// What each figure of `measure` is; it stands below the help, where no doc comment replaces it.
+const FIGURES: &str = "\
+Runs one informer over the public facade: every object passes DeltaFIFO, store, one index and
+one handler. Prints one JSON object:
+
+  objects                how many the store has
+  list_bytes             bytes of the list, as JSON
+  sync_wall_ms           from the start of the informer until the store is complete and the
+                         handler was told all of it
+  sync_cpu_ms            user and system time of this process until then
+  rss_bytes              its memory then
+  peak_rss_bytes         the most memory that it had until then
+
+With --events also:
+
+  events                 how many were handled
+  events_wall_ms         from the first to the last
+  events_cpu_ms          user and system time of this process meanwhile
+  events_per_s           events after the first, by events_wall_ms
+  events_peak_rss_bytes  the most memory that it ever had
+  latency_us             from the nanoseconds since 1970 in --latency-annotation to the call of
+                         the handler, the store already updated: p50, p99, p999, max";
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ pub(crate) fn config(connection: &Connection) -> Result<ClientConfig> {
         };
         return kubeconfig::load(&overrides).context("kubeconfig");
     }
-    ClientConfig::infer().context("no cluster at hand")
+    ClientConfig::infer().context("no cluster is at hand")
 }
 
 /// A client of that configuration.

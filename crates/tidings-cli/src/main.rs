@@ -1,9 +1,12 @@
 //! The `tidings` command: watch a resource, measure what an informer costs, run an API server.
 
+mod apiserver;
 mod args;
 mod connect;
 mod diff;
+mod lines;
 mod measure;
+mod meter;
 mod names;
 mod output;
 mod pods;
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             runtime.block_on(async {
                 match args.command {
-                    Command::Apiserver(args) => watch::apiserver(args).await,
+                    Command::Apiserver(args) => apiserver::run(args).await,
                     Command::Measure(args) => measure::run(args).await,
                     Command::Watch(args) => watch::run(args).await,
                 }
@@ -38,8 +41,10 @@ fn main() -> ExitCode {
         });
     match ended {
         Ok(code) => code,
+        // Whoever read our lines has had enough.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            output::error(&error);
             ExitCode::FAILURE
         }
     }

@@ -2,22 +2,19 @@
 
 use std::{
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
-use tidings::{Event, Handler, Informer, ListMode, Raw, Resource, Scope};
+use tidings::{Informer, InformerHandle, ListMode, Raw, Resource, Scope};
 
 use crate::{
     args::{Cache, List, Measure},
-    connect, output,
-    pods::{Projection, Stamped},
+    connect, meter, output,
+    pods::{self, Projection, Stamped},
 };
 
 /// Runs the command.
@@ -42,147 +39,76 @@ async fn measure<P: Stamped>(args: Measure, resource: Resource) -> Result<()> {
         namespace: args.namespace.clone(),
         ..Scope::all(resource)
     };
-    let tally = Arc::new(Tally::default());
     let mode = match args.list {
         List::Auto => ListMode::Auto,
         List::Paged => ListMode::Paged,
         List::Watchlist => ListMode::WatchList,
         List::Whole => ListMode::Whole,
     };
-    let handler = Counter {
-        tally: Arc::clone(&tally),
-        annotation: args.latency_annotation.clone().unwrap_or_default(),
-        latencies: Vec::new(),
-        wanted: args.events.unwrap_or(0),
-        started: Instant::now(),
-    };
+    if let Some(annotation) = &args.latency_annotation {
+        pods::look_for(annotation);
+    }
+    let (counter, tally) = meter::counter(args.latency_annotation.as_deref(), args.events);
     let informer = Informer::<P>::builder(client, scope)
         .list_mode(mode)
         .index("namespace", |entry, emit| {
             emit(entry.object.namespace().unwrap_or_default())
         })
-        .handler(handler)
+        .handler(counter)
         .build()?;
     let handle = informer.handle();
     let limit = Duration::from_secs(args.timeout);
     let started = Instant::now();
     let running = tokio::spawn(informer.run());
     handle.wait_synced(limit).await?;
-    let sync_wall = started.elapsed();
-    let sync_cpu = cpu_ms()?;
-    let state = handle.state();
+    let left = limit.saturating_sub(started.elapsed());
+    tally.wait_told(handle.store().len(), left).await?;
+    let (sync_wall, sync_cpu) = (started.elapsed(), meter::cpu());
     let mut report = json!({
-        "objects": handle.store().len(), "list_bytes": state.list_bytes,
-        "sync_wall_ms": ms(sync_wall), "sync_cpu_ms": sync_cpu,
+        "objects": handle.store().len(), "list_bytes": handle.state().list_bytes,
+        "sync_wall_ms": ms(sync_wall), "sync_cpu_ms": ms(sync_cpu),
+        "rss_bytes": meter::memory("VmRSS:")?, "peak_rss_bytes": meter::memory("VmHWM:")?,
     });
     if let Some(wanted) = args.events {
-        tally.wait(wanted, limit).await?;
+        let seen = tally.wait_events(wanted, limit).await?;
         report["events"] = wanted.into();
-        let wall = tally.wall();
-        report["events_wall_ms"] = ms(wall).into();
-        report["events_cpu_ms"] = (cpu_ms()? - sync_cpu).into();
-        report["events_per_s"] = per_second(wanted, wall).into();
+        report["events_wall_ms"] = ms(seen.wall).into();
+        report["events_cpu_ms"] = ms(seen.cpu).into();
+        report["events_per_s"] = per_second(wanted, seen.wall).into();
+        report["events_peak_rss_bytes"] = meter::memory("VmHWM:")?.into();
+        if let Some(annotation) = &args.latency_annotation {
+            report["latency_us"] = latency(seen.latencies, annotation)?;
+        }
     }
-    report["rss_bytes"] = memory("VmRSS:")?.into();
-    report["peak_rss_bytes"] = memory("VmHWM:")?.into();
     handle.stop();
     running.await.context("the informer")?;
-    if args.events.is_some() && args.latency_annotation.is_some() {
-        report["latency_us"] = tally.latency();
+    tell_quality(&handle, tally.undecodable());
+    output::line(&report.to_string())?;
+    Ok(())
+}
+
+/// What the figures are worth, on stderr: objects that were not decoded cost less than others.
+fn tell_quality<P: Stamped>(handle: &InformerHandle<P>, undecodable: u64) {
+    if undecodable > 0 {
+        output::note(&format!(
+            "warning: {undecodable} times an object could not be decoded"
+        ));
     }
     let text: usize = handle.store().snapshot().iter().map(P::text_len).sum();
     if text > 0 {
         output::note(&format!("the values hold {text} bytes of text"));
     }
-    output::line(&report.to_string())?;
-    Ok(())
 }
 
-/// What the handler has seen, for the main task to read.
-#[derive(Default)]
-struct Tally {
-    events: AtomicU64,
-    /// Nanoseconds since the handler was made.
-    first: AtomicU64,
-    last: AtomicU64,
-    done: AtomicBool,
-    latencies: std::sync::Mutex<Vec<u64>>,
-}
-
-impl Tally {
-    async fn wait(&self, wanted: u64, limit: Duration) -> Result<()> {
-        let started = Instant::now();
-        while !self.done.load(Ordering::Acquire) {
-            let seen = self.events.load(Ordering::Relaxed);
-            ensure!(
-                started.elapsed() < limit,
-                "only {seen} of {wanted} events came within {} s",
-                limit.as_secs()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    fn wall(&self) -> Duration {
-        let (first, last) = (&self.first, &self.last);
-        let nanos = last
-            .load(Ordering::Acquire)
-            .saturating_sub(first.load(Ordering::Acquire));
-        Duration::from_nanos(nanos)
-    }
-
-    fn latency(&self) -> serde_json::Value {
-        let mut all = self
-            .latencies
-            .lock()
-            .map(|all| all.clone())
-            .unwrap_or_default();
-        all.sort_unstable();
-        let at = |share: f64| percentile(&all, share) / 1000;
-        json!({ "p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "max": at(1.0) })
-    }
-}
-
-/// Counts live events and how late they are.
-struct Counter {
-    tally: Arc<Tally>,
-    annotation: String,
-    latencies: Vec<u64>,
-    wanted: u64,
-    started: Instant,
-}
-
-impl<P: Stamped> Handler<P> for Counter {
-    fn handle(&mut self, event: Event<'_, P>) {
-        if matches!(
-            event,
-            Event::Added {
-                is_in_initial_list: true,
-                ..
-            }
-        ) || self.wanted == 0
-        {
-            return;
-        }
-        if !self.annotation.is_empty()
-            && let Some(sent) = P::sent(event.entry(), &self.annotation)
-        {
-            self.latencies.push(unix_nanos().saturating_sub(sent));
-        }
-        let now = nanos(self.started.elapsed());
-        let events = self.tally.events.fetch_add(1, Ordering::Relaxed) + 1;
-        if events == 1 {
-            self.tally.first.store(now, Ordering::Release);
-        }
-        if events == self.wanted {
-            self.tally.last.store(now, Ordering::Release);
-            if let Ok(mut all) = self.tally.latencies.lock() {
-                *all = std::mem::take(&mut self.latencies);
-            }
-            self.tally.done.store(true, Ordering::Release);
-        }
-    }
+/// The spread of the latencies, given in nanoseconds.
+fn latency(mut all: Vec<u64>, annotation: &str) -> Result<serde_json::Value> {
+    ensure!(
+        !all.is_empty(),
+        "no event carried a time in the annotation {annotation:?}"
+    );
+    all.sort_unstable();
+    let at = |share: f64| percentile(&all, share) / 1000;
+    Ok(json!({ "p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "max": at(1.0) }))
 }
 
 /// The value below which this share of the sorted values lies.
@@ -197,52 +123,17 @@ fn percentile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(rank).copied().unwrap_or(0)
 }
 
+/// Events after the first, by the time from the first to the last.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rate needs no more than six digits"
 )]
 fn per_second(events: u64, wall: Duration) -> f64 {
-    (events as f64 / wall.as_secs_f64().max(1e-9)).round()
+    (events.saturating_sub(1) as f64 / wall.as_secs_f64().max(1e-9)).round()
 }
 
-fn ms(wall: Duration) -> f64 {
-    (wall.as_secs_f64() * 10_000.0).round() / 10.0
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn unix_nanos() -> u64 {
-    nanos(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
-}
-
-/// User and system time of this process, in steps of the kernel's clock tick of 10 ms.
-fn cpu_ms() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/stat").context("this needs Linux's /proc")?;
-    // The command's name may have blanks; the fields after its closing bracket have not.
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .collect();
-    let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
-    let ticks = field(12)
-        .zip(field(13))
-        .context("/proc/self/stat has no times")?;
-    Ok((ticks.0 + ticks.1) * 10)
-}
-
-fn memory(name: &str) -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").context("this needs Linux's /proc")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    Ok(kib.with_context(|| format!("/proc/self/status has no {name}"))? * 1024)
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 #[cfg(test)]
@@ -257,8 +148,16 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_times_and_memory() {
-        assert!(memory("VmRSS:").unwrap() > 0 && memory("VmX:").is_err());
-        assert!(cpu_ms().is_ok());
+    fn latencies_are_sorted_and_their_absence_is_an_error() {
+        let spread = latency(vec![9_000, 1_000, 5_000], "t").unwrap();
+        assert_eq!(spread, json!({ "p50": 5, "p99": 9, "p999": 9, "max": 9 }));
+        let error = latency(Vec::new(), "t").unwrap_err();
+        assert!(error.to_string().contains("\"t\""), "{error}");
+    }
+
+    #[test]
+    fn a_rate_counts_the_gaps_between_events() {
+        assert!((per_second(11, Duration::from_secs(2)) - 5.0).abs() < 1e-9);
+        assert!((ms(Duration::from_micros(1_260)) - 1.3).abs() < 1e-9);
     }
 }

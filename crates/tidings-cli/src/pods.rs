@@ -1,6 +1,10 @@
 //! Pods as `measure` keeps them: a compact projection, and the whole type.
 
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use serde::{
@@ -66,8 +70,8 @@ impl<'de> Deserialize<'de> for Pairs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut text = String::new();
-                while let Some((key, value)) = map.next_entry::<&str, &str>()? {
-                    for part in [key, "=", value, "\n"] {
+                while let Some((Text(key), Text(value))) = map.next_entry()? {
+                    for part in [&*key, "=", &*value, "\n"] {
                         text.push_str(part);
                     }
                 }
@@ -78,7 +82,41 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// The one annotation that latency is measured by: the first whose value is a time in nanoseconds.
+/// The annotation that latency is measured by; set once, before the first object is decoded.
+static ANNOTATION: OnceLock<Box<str>> = OnceLock::new();
+
+/// Has projections keep the time in this annotation. The first call counts.
+pub(crate) fn look_for(annotation: &str) {
+    // A second call would have to name the same annotation: there is one command a process.
+    let _ = ANNOTATION.set(annotation.into());
+}
+
+/// A string that is borrowed unless it has escapes, as annotations often have.
+struct Text<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Take;
+        impl<'de> Visitor<'de> for Take {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Take)
+    }
+}
+
+/// The time in the one annotation that latency is measured by; 0 if there is none.
 #[derive(Debug, Default)]
 struct Sent(u64);
 
@@ -94,10 +132,13 @@ impl<'de> Deserialize<'de> for Sent {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sent, A::Error> {
                 let mut sent = Sent::default();
-                while map.next_key::<IgnoredAny>()?.is_some() {
-                    let value: &str = map.next_value()?;
-                    if value.len() == 19 && sent.0 == 0 {
+                let wanted = ANNOTATION.get().map(AsRef::as_ref);
+                while let Some(Text(key)) = map.next_key()? {
+                    if wanted == Some(&*key) {
+                        let Text(value) = map.next_value()?;
                         sent.0 = value.parse().unwrap_or(0);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
                     }
                 }
                 Ok(sent)
@@ -121,13 +162,18 @@ pub(crate) trait Stamped: Payload {
 
 impl Stamped for Raw {
     fn sent(entry: &Entry<Self>, annotation: &str) -> Option<u64> {
-        // The annotation's name in quotes stands nowhere else in an object but in keys like it.
-        let json = entry.object.json();
-        let needle = format!("\"{annotation}\":\"");
-        let at = memchr::memmem::find(json.as_bytes(), needle.as_bytes())? + needle.len();
-        let digits = json[at..].split('"').next()?;
-        digits.parse().ok()
+        // managedFields are not kept, and there names have a prefix: the first is the annotation.
+        time_in(entry.object.json(), annotation)
     }
+}
+
+/// The number in the first string that has this name.
+fn time_in(json: &str, name: &str) -> Option<u64> {
+    let name = format!("\"{name}\"");
+    let at = memchr::memmem::find(json.as_bytes(), name.as_bytes())? + name.len();
+    let value = json[at..].trim_start().strip_prefix(':')?;
+    let value = value.trim_start().strip_prefix('"')?;
+    value.split('"').next()?.parse().ok()
 }
 
 impl Stamped for Arc<Projection> {
@@ -170,8 +216,9 @@ mod tests {
 
     #[test]
     fn the_projection_keeps_what_it_names() {
+        look_for("t");
         let json = r#"{"metadata":{"name":"a","labels":{"app":"web","tier":"x"},
-            "annotations":{"other":"y","t":"1700000000000000000"}},"spec":{"nodeName":"n1","x":[1]},
+            "annotations":{"a":"1600000000000000000","last":"{\"a\":1}","t":"1700000000000000000"}},"spec":{"nodeName":"n1","x":[1]},
             "status":{"phase":"Running","podIP":"10.0.0.1",
             "conditions":[{"type":"Ready","status":"True","reason":"z"}]}}"#;
         let pod: Projection = serde_json::from_str(json).unwrap();
@@ -180,5 +227,20 @@ mod tests {
         assert_eq!(pod.text_len(), 15 + 2 + 7 + 8 + 9);
         let bare: Projection = serde_json::from_str(r#"{"metadata":{"name":"a"}}"#).unwrap();
         assert_eq!(bare.text_len(), 0);
+    }
+
+    #[test]
+    fn a_time_is_found_in_json_however_it_is_spaced() {
+        for json in [r#"{"x":{"a/b":"17"}}"#, r#"{"x":{"a/b" : "17"}}"#] {
+            assert_eq!(time_in(json, "a/b"), Some(17), "{json}");
+        }
+        for json in [
+            r#"{"a/b":17}"#,
+            r#"{"a/c":"17"}"#,
+            r#"{"a/b":"x"}"#,
+            r#"["a/b"]"#,
+        ] {
+            assert_eq!(time_in(json, "a/b"), None, "{json}");
+        }
     }
 }

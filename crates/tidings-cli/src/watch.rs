@@ -1,110 +1,99 @@
-//! `tidings watch` and `tidings apiserver`.
+//! `tidings watch`: a line for each change.
+//!
+//! Changes come from a subscription, so a slow terminal never holds the informer's queues: changes
+//! of one key between two looks are one line.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{pin::pin, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Deserialize;
+use jiff::Timestamp;
 use tidings::{
     Activity, Informer, InformerHandle, Raw, Scope, State, Subscription, SubscriptionEvent,
 };
-use tidings_apiserver::serve::{self, Handle};
-use tidings_http::ClientConfig;
+use tidings_apiserver::serve::Handle;
+use tidings_http::{Client, ClientConfig, ConfigError};
 
 use crate::{
-    args::{Apiserver, Format, Http, Watch},
+    apiserver,
+    args::{Http, Watch},
     connect,
-    diff::diff,
+    lines::lines,
     names,
     output::{self, plain},
 };
 
-/// Runs `tidings apiserver`.
-pub(crate) async fn apiserver(args: Apiserver) -> Result<ExitCode> {
-    let address = SocketAddr::from(([127, 0, 0, 1], args.port));
-    let server = serve::start(serve::Config {
-        address,
-        ..serve::Config::default()
-    })
-    .await;
-    let server = server.with_context(|| format!("cannot listen on {address}"))?;
-    if let Some(path) = &args.kubeconfig_out {
-        let written = std::fs::write(path, server.kubeconfig());
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if args.churn {
-        server.churn(PODS, CHURN_PERIOD);
-    }
-    output::line(&format!("ready {}", server.url()))?;
-    tokio::signal::ctrl_c()
-        .await
-        .context("Ctrl-C cannot be waited for")?;
-    server.shutdown().await;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs `tidings watch`.
+/// Runs the command: until Ctrl-C, or until enough changes were printed.
 pub(crate) async fn run(args: Watch) -> Result<ExitCode> {
     let server = if args.embedded {
-        Some(embedded().await?)
+        Some(apiserver::embedded().await?)
     } else {
         None
     };
-    let config = match &server {
+    // Ctrl-C drops the session: that closes its connections, and it has no task beside it.
+    let ended = tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted
+            .map(|()| ExitCode::SUCCESS)
+            .context("Ctrl-C cannot be waited for"),
+        ended = session(&args, server.as_ref()) => ended,
+    };
+    if let Some(server) = server {
+        server.shutdown().await;
+    }
+    ended
+}
+
+async fn session(args: &Watch, server: Option<&Handle>) -> Result<ExitCode> {
+    let config = match server {
         Some(server) => ClientConfig::from_server(&server.url())?,
         None => match connect::config(&args.connection) {
             Ok(config) => config,
-            Err(error) => {
-                output::note(&format!("error: {error:#}"));
+            Err(error) if is_nothing(&error) => {
+                output::error(&error);
                 output::note("with --embedded there is an API server to watch, with some churn");
                 return Ok(ExitCode::from(2));
             }
+            Err(error) => return Err(error),
         },
     };
-    let default_namespace = config
-        .namespace
-        .clone()
-        .unwrap_or_else(|| "default".to_owned());
+    let namespace = config.namespace.clone();
     let client = connect::client(config, Http::One)?;
-    let (resource, namespaced) = names::resolve(&client, &args.resource).await?;
-    let namespace = match (&args.namespace, args.all_namespaces || !namespaced) {
-        (_, true) => None,
-        (Some(namespace), false) => Some(namespace.clone()),
-        (None, false) => Some(default_namespace),
+    let scope = scope(args, &client, namespace).await?;
+    let informer = Informer::<Raw>::builder(client, scope).build()?;
+    let handle = informer.handle();
+    let mut running = pin!(informer.run());
+    let followed = tokio::select! {
+        followed = follow(&handle, args) => followed,
+        () = &mut running => bail!("the informer stopped by itself"),
     };
-    let scope = Scope {
+    handle.stop();
+    running.await;
+    followed.map(|()| ExitCode::SUCCESS)
+}
+
+fn is_nothing(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ConfigError>(),
+        Some(ConfigError::Nothing { .. })
+    )
+}
+
+/// What to watch; `namespace` is the configuration's own.
+async fn scope(args: &Watch, client: &Client, namespace: Option<String>) -> Result<Scope> {
+    let (resource, namespaced) = names::resolve(client, &args.resource).await?;
+    let namespace = if args.all_namespaces || !namespaced {
+        None
+    } else {
+        let chosen = args.namespace.clone().or(namespace);
+        Some(chosen.unwrap_or_else(|| "default".to_owned()))
+    };
+    Ok(Scope {
         resource,
         namespace,
         label_selector: args.selector.clone(),
         field_selector: args.field_selector.clone(),
-    };
-    let informer = Informer::<Raw>::builder(client, scope).build()?;
-    let handle = informer.handle();
-    let running = tokio::spawn(informer.run());
-    let followed = tokio::select! {
-        followed = follow(&handle, &args) => followed,
-        stopped = tokio::signal::ctrl_c() => stopped.context("Ctrl-C cannot be waited for"),
-    };
-    handle.stop();
-    running.await.context("the informer")?;
-    if let Some(server) = server {
-        server.shutdown().await;
-    }
-    match followed {
-        // Whoever read our lines has had enough.
-        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
-        other => other.map(|()| ExitCode::SUCCESS),
-    }
-}
-
-async fn embedded() -> Result<Handle> {
-    let server = serve::start(serve::Config::default()).await?;
-    server.churn(PODS, CHURN_PERIOD);
-    output::note(&format!(
-        "an embedded API server serves some pods at {}",
-        server.url()
-    ));
-    Ok(server)
+    })
 }
 
 /// Prints changes until there are enough, and the state whenever it turns.
@@ -130,7 +119,7 @@ async fn follow(handle: &InformerHandle<Raw>, args: &Watch) -> Result<()> {
             }
             event = next(&mut subscription) => {
                 let Some(event) = event else { return Ok(()) };
-                for line in lines(&event, args.output) {
+                for line in lines(&event, args.output, Timestamp::now()) {
                     output::line(&line)?;
                 }
                 printed += u64::from(!matches!(event, SubscriptionEvent::Synced));
@@ -146,7 +135,8 @@ async fn next(subscription: &mut Option<Subscription<Raw>>) -> Option<Subscripti
     }
 }
 
-/// The state on stderr: a bar while the list streams in, a line whenever the state turns.
+/// The state on stderr: a bar while the list streams in, on a terminal, and a line whenever the
+/// state turns.
 struct Progress {
     bar: ProgressBar,
     said: String,
@@ -155,7 +145,7 @@ struct Progress {
 impl Progress {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} objects {per_sec}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} objects {per_sec}") {
             bar.set_style(style);
         }
         Self {
@@ -165,95 +155,36 @@ impl Progress {
     }
 
     fn show(&mut self, state: &State) {
-        if let Activity::Listing { items, .. } = state.condition.activity {
+        if let Activity::Listing {
+            items, remaining, ..
+        } = state.condition.activity
+        {
+            if let Some(remaining) = remaining {
+                self.measure(items.saturating_add(remaining));
+            }
             self.bar.set_position(items);
             return;
         }
         self.bar.finish_and_clear();
         let mut summary = plain(&state.summary());
-        if state.is_synced() && self.said.is_empty() {
+        if summary == self.said {
+            return;
+        }
+        self.said.clone_from(&summary);
+        if state.is_synced() && matches!(state.condition.activity, Activity::Watching) {
             summary = format!("{summary}, {} objects", state.objects);
         }
-        let turn = summary.split(',').next().unwrap_or_default().to_owned();
-        if turn != self.said {
-            output::note(&format!("# {summary}"));
-            self.said = turn;
+        output::note(&format!("# {summary}"));
+    }
+
+    /// The server says how many there are: the bar gets an end.
+    fn measure(&self, objects: u64) {
+        if self.bar.length().is_none() {
+            let template = "{bar:30} {human_pos} of {human_len} objects {per_sec}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style);
+            }
         }
+        self.bar.set_length(objects);
     }
 }
-
-fn lines(event: &SubscriptionEvent<Raw>, format: Format) -> Vec<String> {
-    let (word, old, entry) = match event {
-        SubscriptionEvent::Added(entry) => ("ADDED", None, entry),
-        SubscriptionEvent::Deleted(entry) => ("DELETED", None, entry),
-        SubscriptionEvent::Updated { old, new } => ("MODIFIED", Some(old), new),
-        SubscriptionEvent::Poisoned(entry) => ("UNDECODABLE", None, entry),
-        SubscriptionEvent::Resync(snapshot) => {
-            return vec![format!("RESYNC {} objects", snapshot.len())];
-        }
-        SubscriptionEvent::Synced => return Vec::new(),
-    };
-    let object = &entry.object;
-    let (key, version) = (plain(object.key()), plain(object.resource_version_text()));
-    if format == Format::Json {
-        let json = if object.json().is_empty() {
-            "null"
-        } else {
-            object.json()
-        };
-        return vec![format!(r#"{{"type":"{word}","object":{json}}}"#)];
-    }
-    let mut lines = vec![format!(
-        "{word:<9} {key} rv={version}{}",
-        facts(object.json())
-    )];
-    if let (Format::Diff, Some(old)) = (format, old) {
-        lines.extend(diff(old.object.json(), object.json()));
-    }
-    lines
-}
-
-#[derive(Deserialize)]
-struct Facts {
-    #[serde(default)]
-    spec: Spec,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    node_name: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    phase: String,
-    #[serde(rename = "podIP")]
-    pod_ip: String,
-}
-
-/// Phase, node and address, of objects that have them.
-fn facts(json: &str) -> String {
-    let Ok(facts) = serde_json::from_str::<Facts>(json) else {
-        return String::new();
-    };
-    let named = [
-        ("", facts.status.phase),
-        ("node=", facts.spec.node_name),
-        ("ip=", facts.status.pod_ip),
-    ];
-    let said = named.iter().filter(|(_, value)| !value.is_empty());
-    said.map(|(name, value)| format!(" {name}{}", plain(value)))
-        .collect()
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-const PODS: u64 = 20;
-const CHURN_PERIOD: Duration = Duration::from_millis(700);
