@@ -5,7 +5,7 @@
 //!
 //! Source: DESIGN 4.7; rule INV-S11.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use tidings_api::Object;
 
@@ -19,7 +19,13 @@ pub struct Entry<P> {
     pub object: Object,
     /// The decoded value, or why there is none.
     pub value: Value<P>,
+    /// Set by the store.
+    pub(crate) ordinal: Ordinal,
 }
+
+/// Tells stored keys with equal hashes apart: the first of them is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ordinal(NonZeroU32);
 
 impl<P> Entry<P> {
     /// An entry from its parts; `hash` is of `object.key_bytes()` under the store's seed.
@@ -28,6 +34,7 @@ impl<P> Entry<P> {
             hash,
             object,
             value,
+            ordinal: Ordinal::FIRST,
         }
     }
 
@@ -37,6 +44,16 @@ impl<P> Entry<P> {
             Value::Decoded(payload) => Some(payload),
             Value::Poisoned(poison) => poison.last_good.as_ref(),
         }
+    }
+}
+
+// === impl Ordinal ===
+
+impl Ordinal {
+    pub(crate) const FIRST: Self = Self(NonZeroU32::MIN);
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 }
 

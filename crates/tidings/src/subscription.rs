@@ -182,11 +182,7 @@ impl<P: Clone> Subscription<P> {
                 position.under_way = Some((target, changes, difference));
             }
             for difference in slice {
-                let change = Change {
-                    old: difference.old,
-                    new: difference.new,
-                    last: None,
-                };
+                let change = Change::from(difference);
                 change.tell(false, |event| {
                     self.ready.push_back(SubscriptionEvent::from(&event))
                 });

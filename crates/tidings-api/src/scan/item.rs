@@ -374,7 +374,7 @@ pub(super) fn item<'a>(
     problem: Option<Problem>,
     token_bytes_max: usize,
 ) -> Item<'a> {
-    let found = match (problem, str::from_utf8(bytes)) {
+    let found = match (problem, simdutf8::basic::from_utf8(bytes)) {
         (Some(problem), _) => Err(problem),
         (None, Err(_)) => Err(Problem::InvalidUtf8),
         (None, Ok(text)) => scanned(walk, text, list, token_bytes_max),

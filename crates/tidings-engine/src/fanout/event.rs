@@ -8,7 +8,10 @@
 //!
 //! Source: rules cg-P2, cg-P3, cg-P8, cg-Q1; INV-S6, INV-S7.
 
-use crate::entry::{Entry, Value};
+use crate::{
+    entry::{Entry, Value},
+    pages::Difference,
+};
 
 /// What happened to one object.
 #[derive(Debug)]
@@ -76,31 +79,55 @@ impl<P, F: FnMut(Event<'_, P>) + Send> Handler<P> for F {
 /// One difference between what a handler knows and what the store has.
 #[derive(Clone, Debug)]
 #[expect(
-    clippy::exhaustive_structs,
-    reason = "plain data with no invariant of its own"
+    clippy::exhaustive_enums,
+    reason = "a key was there before, is there now, or both"
 )]
-pub struct Change<P> {
-    /// What was stored.
-    pub old: Option<Entry<P>>,
-    /// What is stored now.
-    pub new: Option<Entry<P>>,
-    /// The last state that the server gave with a deletion.
-    pub last: Option<Entry<P>>,
+pub enum Change<P> {
+    /// The key is new.
+    Added(Entry<P>),
+    /// The key is there no more.
+    Removed {
+        /// What was stored.
+        old: Entry<P>,
+        /// The last state that the server gave with the deletion, if it gave one.
+        last: Option<Entry<P>>,
+    },
+    /// The key was there and is there.
+    Updated {
+        /// What was stored.
+        old: Entry<P>,
+        /// What is stored now, perhaps another object (another uid).
+        new: Entry<P>,
+    },
 }
 
+// === impl Change ===
+
 impl<P> Change<P> {
+    /// `new` was stored in the place of `old`.
+    #[must_use]
+    pub fn stored(old: Option<Entry<P>>, new: Entry<P>) -> Self {
+        match old {
+            Some(old) => Self::Updated { old, new },
+            None => Self::Added(new),
+        }
+    }
+
     /// Tells the events of this change, at most two, in order (E1).
     pub fn tell(&self, is_in_initial_list: bool, mut handle: impl FnMut(Event<'_, P>)) {
-        let known = self.old.as_ref().filter(|old| old.effective().is_some());
-        let Some(new) = &self.new else {
-            if let Some(old) = known {
-                let last = self.last.as_ref().filter(|last| last.effective().is_some());
-                handle(Event::Deleted {
-                    last: last.unwrap_or(old),
-                    is_final_state_known: self.last.is_some(),
-                });
+        let is_known = |entry: &&Entry<P>| entry.effective().is_some();
+        let (known, new) = match self {
+            Self::Added(new) => (None, new),
+            Self::Removed { old, last } => {
+                if is_known(&old) {
+                    handle(Event::Deleted {
+                        last: last.as_ref().filter(is_known).unwrap_or(old),
+                        is_final_state_known: last.is_some(),
+                    });
+                }
+                return;
             }
-            return;
+            Self::Updated { old, new } => (Some(old).filter(is_known), new),
         };
         let is_other = |old: &&Entry<P>| old.object.uid() != new.object.uid();
         let mut known = known;
@@ -118,6 +145,16 @@ impl<P> Change<P> {
                 is_in_initial_list,
             }),
             (Some(old), Value::Decoded(_)) => handle(Event::Updated { old, new }),
+        }
+    }
+}
+
+impl<P> From<Difference<Entry<P>>> for Change<P> {
+    fn from(difference: Difference<Entry<P>>) -> Self {
+        match difference {
+            Difference::Added(new) => Self::Added(new),
+            Difference::Changed { old, new } => Self::Updated { old, new },
+            Difference::Removed(old) => Self::Removed { old, last: None },
         }
     }
 }

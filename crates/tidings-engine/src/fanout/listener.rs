@@ -13,10 +13,11 @@ use std::{
 
 use tidings_api::Instant;
 
-use super::{Change, Event, FanoutLimits, Handler, HandlerId, Queued};
+use super::{Change, Event, FanoutLimits, Handler, HandlerId};
 use crate::{
     entry::Entry,
     indexer::{Snapshot, SnapshotDiff},
+    pages::Difference,
 };
 
 /// How one handler is doing.
@@ -139,22 +140,23 @@ impl<P: Clone> Listener<P> {
         });
     }
 
-    pub(super) fn tell_queued(&mut self, queued: &Queued<P>, limits: &FanoutLimits, now: Instant) {
-        if self.status.state != HandlerState::Live {
-            return;
+    /// Tells a queued change (L1).
+    pub(super) fn tell_live(
+        &mut self,
+        number: u64,
+        change: &Change<P>,
+        is_in_initial_list: bool,
+        limits: &FanoutLimits,
+        now: Instant,
+    ) {
+        if self.status.state == HandlerState::Live && number >= self.live_from {
+            self.tell(change, is_in_initial_list, limits, now);
         }
-        match queued {
-            Queued::Change {
-                number,
-                is_in_initial_list,
-                change,
-            } => {
-                if *number >= self.live_from {
-                    self.tell(change, *is_in_initial_list, limits, now);
-                }
-            }
-            Queued::Synced => self.status.synced = true,
-        }
+    }
+
+    /// The initial state was told.
+    pub(super) fn sync(&mut self) {
+        self.status.synced |= self.status.state == HandlerState::Live;
     }
 
     /// Tells a slice of the difference to `store` (L2) and returns what is left of the budget.
@@ -173,16 +175,12 @@ impl<P: Clone> Listener<P> {
         {
             let slice = catching_up.difference.next_slice(budget);
             budget -= slice.len().min(budget);
-            for difference in &slice {
-                let (old, new) = (difference.old.clone(), difference.new.clone());
-                let change = Change {
-                    old,
-                    new,
-                    last: None,
-                };
+            let is_level = slice.is_empty();
+            for difference in slice {
+                let change = Change::from(difference);
                 self.tell(&change, catching_up.is_initial, limits, now);
             }
-            if !slice.is_empty() {
+            if !is_level {
                 self.catching_up = Some(catching_up);
             } else if catching_up.target.generation() == store.generation() {
                 self.go_live(next_number, informer_synced);
@@ -226,10 +224,7 @@ impl<P: Clone> Listener<P> {
         if let Some(cursor) = &mut resync.cursor {
             let slice = cursor.next_slice(budget);
             budget -= slice.len().min(budget);
-            for was in slice
-                .iter()
-                .filter_map(|difference| difference.new.as_ref())
-            {
+            for was in slice.iter().filter_map(Difference::newer) {
                 if let Some(entry) = store.get(was.object.key()) {
                     self.tell_again(entry, limits, now);
                 }
@@ -306,10 +301,7 @@ impl<P: Clone> Listener<P> {
                 if slice.is_empty() {
                     break;
                 }
-                for entry in slice
-                    .iter()
-                    .filter_map(|difference| difference.new.as_ref())
-                {
+                for entry in slice.iter().filter_map(Difference::newer) {
                     self.tell_again(entry, limits, now);
                 }
             }

@@ -91,6 +91,10 @@ pub struct Fanout<P> {
     limits: FanoutLimits,
     listeners: Vec<Listener<P>>,
     queue: VecDeque<Queued<P>>,
+    /// Changes in `queue`.
+    backlog: usize,
+    /// What the next batch is gathered in, so that nothing is allocated for it.
+    spare: VecDeque<Change<P>>,
     next_id: u64,
     /// The number of the next change to be queued.
     next_number: u64,
@@ -99,10 +103,12 @@ pub struct Fanout<P> {
 }
 
 enum Queued<P> {
-    Change {
+    /// Changes of one publication, not empty.
+    Batch {
+        /// The number of the first.
         number: u64,
         is_in_initial_list: bool,
-        change: Change<P>,
+        changes: VecDeque<Change<P>>,
     },
     /// The initial state ends here.
     Synced,
@@ -118,6 +124,8 @@ impl<P: Clone> Fanout<P> {
             limits,
             listeners: Vec::new(),
             queue: VecDeque::new(),
+            backlog: 0,
+            spare: VecDeque::new(),
             next_id: 0,
             next_number: 0,
             synced: false,
@@ -158,24 +166,29 @@ impl<P: Clone> Fanout<P> {
         let mut listener = self.listeners.remove(index);
         if removal == Removal::Drain {
             for queued in &self.queue {
-                listener.tell_queued(queued, &self.limits, Instant::ZERO);
+                queued.tell_all(&mut listener, &self.limits);
             }
         }
         true
     }
 
-    /// Queues a change that the store already has (H1).
-    pub fn push(&mut self, change: Change<P>) {
+    /// Queues the changes of a publication, which the store already has (H1), and leaves `changes`
+    /// empty. They are not copied: an initial list has many.
+    pub fn push(&mut self, changes: &mut VecDeque<Change<P>>) {
         let number = self.next_number;
-        self.next_number += 1;
+        self.next_number += changes.len() as u64;
         if self.listeners.is_empty() {
+            changes.clear();
+        }
+        if changes.is_empty() {
             return;
         }
-        let is_in_initial_list = !self.synced;
-        self.queue.push_back(Queued::Change {
+        self.backlog += changes.len();
+        let spare = std::mem::take(&mut self.spare);
+        self.queue.push_back(Queued::Batch {
             number,
-            is_in_initial_list,
-            change,
+            is_in_initial_list: !self.synced,
+            changes: std::mem::replace(changes, spare),
         });
     }
 
@@ -197,12 +210,35 @@ impl<P: Clone> Fanout<P> {
     /// Tells queued changes to the live handlers, at most `budget`, and returns what is left of it.
     pub fn tell_live(&mut self, now: Instant, mut budget: usize) -> usize {
         while budget > 0
-            && let Some(queued) = self.queue.pop_front()
+            && let Some(queued) = self.queue.front_mut()
         {
-            for listener in &mut self.listeners {
-                listener.tell_queued(&queued, &self.limits, now);
+            let Queued::Batch {
+                number,
+                is_in_initial_list,
+                changes,
+            } = queued
+            else {
+                self.listeners.iter_mut().for_each(Listener::sync);
+                self.queue.pop_front();
+                continue;
+            };
+            while budget > 0
+                && let Some(change) = changes.pop_front()
+            {
+                for listener in &mut self.listeners {
+                    listener.tell_live(*number, &change, *is_in_initial_list, &self.limits, now);
+                }
+                *number += 1;
+                self.backlog -= 1;
+                budget -= 1;
             }
-            budget -= 1;
+            if changes.is_empty() {
+                // A list's worth of room is not kept.
+                if changes.capacity() <= SPARE_LEN_MAX {
+                    self.spare = std::mem::take(changes);
+                }
+                self.queue.pop_front();
+            }
         }
         budget
     }
@@ -236,8 +272,8 @@ impl<P: Clone> Fanout<P> {
 
     /// Changes that wait to be told.
     #[must_use]
-    pub fn backlog(&self) -> usize {
-        self.queue.len()
+    pub const fn backlog(&self) -> usize {
+        self.backlog
     }
 
     /// Changes so far, told or not.
@@ -258,6 +294,27 @@ impl<P: Clone> Fanout<P> {
     }
 }
 
+// === impl Queued ===
+
+impl<P: Clone> Queued<P> {
+    fn tell_all(&self, listener: &mut Listener<P>, limits: &FanoutLimits) {
+        match self {
+            Self::Batch {
+                number,
+                is_in_initial_list,
+                changes,
+            } => {
+                for (number, change) in (*number..).zip(changes) {
+                    listener.tell_live(number, change, *is_in_initial_list, limits, Instant::ZERO);
+                }
+            }
+            Self::Synced => listener.sync(),
+        }
+    }
+}
+
+/// Changes that the spare queue has room for at most.
+const SPARE_LEN_MAX: usize = 4096;
 /// client-go's least resync period (cg-I5).
 const RESYNC_MIN: Duration = Duration::from_secs(1);
 

@@ -3,7 +3,7 @@
 //! Does not wait for readers and does not ask them: it looks whether it is the only holder.
 //!
 //! ```text
-//!  retire --> [ gen 41 | gen 42 (a snapshot) | gen 43 ] --sole holder--> reapers --> pools
+//!  retire --> [ gen 40 | gen 41 (a snapshot) | gen 42 ] --sole holder--> reapers --> pools
 //!                                                             slices of a budget
 //! ```
 //!
@@ -17,7 +17,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     KeyHasher,
-    index::Posting,
+    index::{Filed, Posting},
     root::{Root, State},
 };
 use crate::{
@@ -40,7 +40,8 @@ pub struct Retained {
 /// Spare nodes.
 pub(super) struct Pools<P> {
     pub(super) entries: Pool<Entry<P>>,
-    pub(super) postings: Pool<Posting<P>>,
+    pub(super) filed: Pool<Filed>,
+    pub(super) postings: Pool<Posting>,
 }
 
 pub(super) struct Graveyard<P> {
@@ -49,7 +50,8 @@ pub(super) struct Graveyard<P> {
     /// Where the next call goes on looking.
     next: usize,
     entries: Reaper<Entry<P>>,
-    postings: Reaper<Posting<P>>,
+    filed: Reaper<Filed>,
+    postings: Reaper<Posting>,
     /// What the reapers are at.
     reaping: Retained,
     spare_roots: Vec<Arc<Root<P>>>,
@@ -60,6 +62,15 @@ struct Retired<P> {
     superseded: Retained,
 }
 
+// === impl Retained ===
+
+impl Retained {
+    pub(super) fn add<P>(&mut self, entry: &Entry<P>) {
+        self.entries += 1;
+        self.bytes += entry.object.bytes_len();
+    }
+}
+
 // === impl Graveyard ===
 
 impl<P> Graveyard<P> {
@@ -68,6 +79,7 @@ impl<P> Graveyard<P> {
             roots: VecDeque::new(),
             next: 0,
             entries: Reaper::new(),
+            filed: Reaper::new(),
             postings: Reaper::new(),
             reaping: Retained {
                 generations: 0,
@@ -88,6 +100,18 @@ impl<P> Graveyard<P> {
     /// Takes over a root that is not published any more.
     pub(super) fn retire(&mut self, root: Arc<Root<P>>, superseded: Retained) {
         self.roots.push_back(Retired { root, superseded });
+    }
+
+    /// Takes back a root whose state has found another use.
+    pub(super) fn reuse_root(&mut self, root: Arc<Root<P>>, superseded: Retained) {
+        if self.spare_roots.len() < SPARE_ROOTS_MAX {
+            self.spare_roots.push(root);
+        }
+        // Y2; if there is no older root, what it had alone is gone.
+        if let Some(older) = self.roots.back_mut() {
+            older.superseded.entries += superseded.entries;
+            older.superseded.bytes += superseded.bytes;
+        }
     }
 
     /// Takes over a state that was never published.
@@ -157,10 +181,10 @@ impl<P> Graveyard<P> {
 
     /// Moves the tries of a state to the reapers; its emptied list of indexes stays.
     fn dismantle(&mut self, state: &mut State<P>) {
-        let entries = &mut self.entries;
-        entries.add(std::mem::take(&mut state.entries), drop);
+        self.entries.add(std::mem::take(&mut state.entries), drop);
+        let filed = &mut self.filed;
         for index in state.indexes.drain(..) {
-            let bury = |posting: Posting<P>| entries.add(posting.entries, drop);
+            let bury = |posting: Posting| filed.add(posting.filed, drop);
             self.postings.add(index.into_postings(), bury);
         }
     }
@@ -168,6 +192,7 @@ impl<P> Graveyard<P> {
     fn reap(&mut self, mut budget: usize, pools: &mut Pools<P>) -> usize {
         loop {
             budget = self.entries.run(budget, &mut pools.entries, drop);
+            budget = self.filed.run(budget, &mut pools.filed, drop);
             if budget == 0 {
                 break;
             }
@@ -177,8 +202,8 @@ impl<P> Graveyard<P> {
             }
             // Each posting may hand a trie to the other reaper, so only few at a time.
             let round = budget.min(POSTINGS_A_ROUND);
-            let entries = &mut self.entries;
-            let bury = |posting: Posting<P>| entries.add(posting.entries, drop);
+            let filed = &mut self.filed;
+            let bury = |posting: Posting| filed.add(posting.filed, drop);
             budget -= round - self.postings.run(round, &mut pools.postings, bury);
         }
         budget
@@ -189,6 +214,7 @@ impl<P> Default for Pools<P> {
     fn default() -> Self {
         Self {
             entries: Pool::new(),
+            filed: Pool::new(),
             postings: Pool::new(),
         }
     }

@@ -4,11 +4,12 @@
 //! sees only what was published, always the store and all indexes together.
 //!
 //! ```text
-//!  writer                    published                       readers
-//!  working state --publish--> ArcSwap<Root gen 43> <--load-- StoreReader::get
-//!    |  shares its nodes       Root gen 42 <---------------- Snapshot (someone still holds it)
-//!    |  with the roots         Root gen 41 -- nobody ------> graveyard: taken apart in slices,
-//!    +--<------ spare nodes ------<-------------------------  its nodes are the next copies
+//!  writer                       published                     readers
+//!  working state --publish----> ArcSwap<Root gen 43> <--load-- StoreReader::get
+//!       ^                            |
+//!       +-- redo what it lacks -- Root gen 42 (nobody has it: the next working state)
+//!                                 Root gen 41 <--------------- Snapshot (someone still holds it)
+//!                                 Root gen 40 -- nobody -----> graveyard: taken apart in slices
 //! ```
 //!
 //! I1  Readers see published roots only; a root never changes (INV-S5).
@@ -16,17 +17,23 @@
 //!     the index function emits for it (INV-S10). So a function must depend on the entry alone.
 //! I3  The published version never goes back within an epoch, nor does the epoch (against cg-S4).
 //! I4  Between `replace_begin` and its end nothing is published (INV-S5).
-//! I5  Every root that was ever published is also held by the graveyard, so no reader is ever the
-//!     last holder of one; only when the `Indexer` itself is gone do readers free what they hold.
+//! I5  Every root that was ever published is also held by the writer until nobody else has it, so no
+//!     reader is ever the last holder of one; only when the `Indexer` itself is gone do readers free
+//!     what they hold.
 //! I6  `entry_bytes` is the sum of the stored objects' sizes.
-//! Cost: get O(log32 n) and one ArcSwap load; upsert one copied path in the store and one an index
-//! value; publish O(indexes), one atomic store; snapshot O(1).
+//! I7  Nodes of the store's trie are stamped with the generation that publishes them first, also when
+//!     the change is done again (G5 of the pages).
+//! I8  While there is a predecessor that was not brought up to date, the working state is what is
+//!     published, and `working` is empty.
+//! Cost: get O(log32 n) and one ArcSwap load; upsert one path in the store and one an index value,
+//! twice, which are copied only if a snapshot shares them; publish one atomic store; snapshot O(1).
 //! Source: client-go tools/cache/thread_safe_store.go @32ce75a7d; rules cg-S1..S5, cg-I12; INV-S4,
 //! INV-S5, INV-S10. loom cannot model arc-swap, so its part is tested with real threads only.
 
 mod graveyard;
 mod index;
 mod reader;
+mod redo;
 mod replace;
 mod root;
 mod snapshot;
@@ -46,8 +53,9 @@ pub use self::{
 };
 use self::{
     graveyard::{Graveyard, Pools},
-    index::{Functions, Index},
+    index::{Filed, Functions, Index},
     reader::Shared,
+    redo::{Predecessor, Redo, Step},
     replace::Replacement,
     root::{Root, State},
 };
@@ -86,7 +94,13 @@ pub(crate) struct KeyHasher {
 pub struct Indexer<P> {
     shared: Arc<Shared<P>>,
     hasher: KeyHasher,
+    /// What is published.
+    published: Arc<Root<P>>,
     working: State<P>,
+    /// What `working` is to be made of, when it is needed (I8).
+    predecessor: Option<Predecessor<P>>,
+    /// What was done to `working` since it was what is published.
+    redo: Redo<P>,
     functions: Functions<P>,
     replacement: Option<Replacement<P>>,
     /// Whether `working` differs from what is published.
@@ -104,16 +118,22 @@ impl<P: Clone> Indexer<P> {
     #[must_use]
     pub fn new(config: IndexerConfig) -> Self {
         let hasher = KeyHasher::new(config);
-        let root = ArcSwap::from_pointee(Root::empty(hasher));
+        let published = Arc::new(Root::empty(hasher));
+        let root = ArcSwap::new(Arc::clone(&published));
+        let mut pools = Pools::default();
+        pools.entries.set_stamp(1);
         Self {
             shared: Arc::new(Shared { root, hasher }),
             hasher,
+            published,
             working: State::empty(),
+            predecessor: None,
+            redo: Redo::new(),
             functions: Functions::new(),
             replacement: None,
             dirty: false,
             superseded: Retained::default(),
-            pools: Pools::default(),
+            pools,
             graveyard: Graveyard::new(),
         }
     }
@@ -132,6 +152,8 @@ impl<P: Clone> Indexer<P> {
         if self.functions.contains(name) {
             return Err(IndexError::Duplicate { name: name.into() });
         }
+        self.catch_up();
+        self.redo.give_up();
         let name: Arc<str> = name.into();
         self.functions.push(Arc::clone(&name), function);
         self.working.indexes.push(Index::new(name));
@@ -148,14 +170,14 @@ impl<P: Clone> Indexer<P> {
             self.hash_key(entry.object.key_bytes()),
             "an entry's hash is its key's under the store's seed"
         );
+        self.catch_up();
         self.dirty = true;
-        self.working.bytes += entry.object.bytes_len();
-        let old = self
-            .working
-            .entries
-            .insert(entry.clone(), &mut self.pools.entries);
+        let mut entry = entry;
+        entry.ordinal = self.working.ordinal(&entry);
+        let old = self.working.insert(entry.clone(), &mut self.pools.entries);
+        self.redo.push(Step::Insert(entry.clone()));
         if let Some(old) = &old {
-            self.supersede(old);
+            self.superseded.add(old);
         }
         if let Some(replacement) = &mut self.replacement {
             replacement.note_stored(old.as_ref(), Some(&entry));
@@ -167,10 +189,12 @@ impl<P: Clone> Indexer<P> {
     /// Takes an entry out of the store and its indexes.
     pub fn remove(&mut self, key: &str) -> Option<Entry<P>> {
         let hash = self.hash_key(key.as_bytes());
+        self.catch_up();
         let pool = &mut self.pools.entries;
-        let old = self.working.entries.remove(hash, key.as_bytes(), pool)?;
+        let old = self.working.remove(hash, key.as_bytes(), pool)?;
         self.dirty = true;
-        self.supersede(&old);
+        self.redo.push(Step::Remove(old.clone()));
+        self.superseded.add(&old);
         if let Some(replacement) = &mut self.replacement {
             replacement.note_stored(Some(&old), None);
         }
@@ -187,7 +211,7 @@ impl<P: Clone> Indexer<P> {
         if self.replacement.is_some() {
             return false;
         }
-        let published = self.shared.root.load_full();
+        let published = &self.published;
         let epoch = epoch.max(published.epoch);
         let resource_version = match (&published.resource_version, resource_version) {
             (Some(present), None) if epoch == published.epoch => Some(present.clone()),
@@ -202,29 +226,39 @@ impl<P: Clone> Indexer<P> {
         if !is_new {
             return false;
         }
+        let generation = published.generation + 1;
+        self.catch_up();
         let mut root = self.graveyard.spare_root(self.hasher);
         if let Some(fresh) = Arc::get_mut(&mut root) {
-            fresh.state.clone_from(&self.working);
+            fresh.state = std::mem::replace(&mut self.working, State::empty());
             fresh.resource_version = resource_version;
             fresh.epoch = epoch;
-            fresh.generation = published.generation + 1;
+            fresh.generation = generation;
         }
-        drop(published);
-        let retired = self.shared.root.swap(root);
-        self.graveyard
-            .retire(retired, std::mem::take(&mut self.superseded));
+        self.published = Arc::clone(&root);
+        // One of the two that the writer held goes with the old value of `published`.
+        let root = self.shared.root.swap(root);
+        self.predecessor = Some(Predecessor {
+            root,
+            superseded: std::mem::take(&mut self.superseded),
+            lacks: std::mem::replace(&mut self.redo, Redo::new()),
+        });
         self.dirty = false;
         true
     }
 
     /// Frees what nobody can see any more, about `budget` entries and nodes of it, and returns how
-    /// many it did. To be called after each publication: the nodes are the next copies.
+    /// many it did. To be called after each publication, when there is time: it also prepares the
+    /// next working state.
     ///
     /// # Complexity
     ///
     /// O(budget), whatever was retired; roots that a snapshot still holds are passed over.
     pub fn reclaim(&mut self, budget: usize) -> usize {
-        self.graveyard.reclaim(budget, &mut self.pools)
+        let done = self.prepare(budget);
+        done + self
+            .graveyard
+            .reclaim(budget.saturating_sub(done), &mut self.pools)
     }
 
     /// The hash of a key, as [`Entry::hash`] must have it.
@@ -242,32 +276,38 @@ impl<P: Clone> Indexer<P> {
     /// As [`Self::get`], for a key whose hash is known.
     #[must_use]
     pub fn get_hashed(&self, hash: u64, key: &str) -> Option<&Entry<P>> {
-        self.working.entries.get(hash, key.as_bytes())
+        self.state().entries.get(hash, key.as_bytes())
     }
 
     /// Entries of the working state.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.working.entries.len()
+    pub fn len(&self) -> usize {
+        self.state().entries.len()
     }
 
     /// Whether the working state has no entries.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Bytes of the objects of the working state (I6).
     #[must_use]
-    pub const fn entry_bytes(&self) -> usize {
-        self.working.bytes
+    pub fn entry_bytes(&self) -> usize {
+        self.state().bytes
     }
 
     /// What readers may still hold although the present root has it no more, or what waits to be
     /// freed.
     #[must_use]
     pub fn retained(&self) -> Retained {
-        self.graveyard.retained()
+        let mut retained = self.graveyard.retained();
+        if let Some(predecessor) = &self.predecessor {
+            retained.generations += 1;
+            retained.entries += predecessor.superseded.entries;
+            retained.bytes += predecessor.superseded.bytes;
+        }
+        retained
     }
 
     /// How often an index function panicked over a new entry; that entry is not in that index.
@@ -291,40 +331,42 @@ impl<P: Clone> Indexer<P> {
     /// What is published.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<P> {
-        Snapshot::new(self.shared.root.load_full())
+        Snapshot::new(Arc::clone(&self.published))
     }
 
-    /// Checks I2, I6 and the tries; runs every index function over every entry.
+    /// Checks I2, I6, the log and the tries; runs every index function over every entry.
     ///
     /// # Panics
     ///
     /// If one does not hold: a programmer's error, or an index function that does not depend on
     /// its entry alone.
     pub fn check_invariants(&self) {
-        self.working.entries.check_invariants();
-        let entries = || self.working.entries.iter();
+        self.redo.check_invariants();
+        let state = self.state();
+        state.entries.check_invariants();
+        let entries = || state.entries.iter();
         for entry in entries() {
             let hash = self.hash_key(entry.object.key_bytes());
             assert_eq!(entry.hash, hash, "the hash of {:?}", entry.object);
         }
         let bytes: usize = entries().map(|entry| entry.object.bytes_len()).sum();
-        assert_eq!(bytes, self.working.bytes, "I6: the bytes");
+        assert_eq!(bytes, state.bytes, "I6: the bytes");
         assert_eq!(
-            self.working.indexes.len(),
+            state.indexes.len(),
             self.functions.len(),
             "I2: an index is missing"
         );
-        for (at, index) in self.working.indexes.iter().enumerate() {
+        for (at, index) in state.indexes.iter().enumerate() {
             let mut expected = 0;
             for entry in entries() {
                 for value in self.functions.values(at, entry).iter() {
                     expected += 1;
                     let posting = index.get(self.hasher, value);
-                    let filed = posting.and_then(|posting| {
-                        posting.entries.get(entry.hash, entry.object.key_bytes())
-                    });
+                    let filed = Filed::of(entry);
                     assert!(
-                        filed.is_some_and(|filed| filed.is_same(entry)),
+                        posting.is_some_and(|posting| {
+                            posting.filed.get(filed.hash, &filed.ordinal).is_some()
+                        }),
                         "I2: {:?} is not in {}",
                         entry.object,
                         index.name()
@@ -335,16 +377,84 @@ impl<P: Clone> Indexer<P> {
         }
     }
 
-    fn supersede(&mut self, old: &Entry<P>) {
-        self.working.bytes -= old.object.bytes_len();
-        self.superseded.entries += 1;
-        self.superseded.bytes += old.object.bytes_len();
+    /// The working state.
+    fn state(&self) -> &State<P> {
+        match &self.predecessor {
+            Some(_) => &self.published.state,
+            None => &self.working,
+        }
+    }
+
+    /// Makes `working` what is published, whatever it takes (I8).
+    fn catch_up(&mut self) {
+        self.prepare(usize::MAX);
+        // If there is still one a reader holds it, and shall keep it.
+        self.start_over();
+    }
+
+    /// Leaves the predecessor to the graveyard: the working state becomes a copy of what is
+    /// published, whose nodes are shared until they are touched.
+    fn start_over(&mut self) {
+        if let Some(predecessor) = self.predecessor.take() {
+            self.graveyard
+                .retire(predecessor.root, predecessor.superseded);
+            self.working = self.published.state.clone();
+            self.pools.entries.set_stamp(self.published.generation + 1);
+        }
+    }
+
+    /// Brings the predecessor up to date, about `budget` steps of it, if nobody else has it, and
+    /// returns how many it did.
+    fn prepare(&mut self, budget: usize) -> usize {
+        let Some(predecessor) = &mut self.predecessor else {
+            return 0;
+        };
+        if !predecessor.lacks.is_whole() {
+            self.start_over();
+            return 0;
+        }
+        let Some(root) = Arc::get_mut(&mut predecessor.root) else {
+            return 0;
+        };
+        let lacks = &mut predecessor.lacks;
+        self.pools.entries.set_stamp(self.published.generation);
+        let done = lacks.run(budget, &mut root.state, self.hasher, &mut self.pools);
+        if !lacks.is_empty() {
+            return done;
+        }
+        self.working = std::mem::replace(&mut root.state, State::empty());
+        self.pools.entries.set_stamp(self.published.generation + 1);
+        if let Some(predecessor) = self.predecessor.take() {
+            self.graveyard
+                .reuse_root(predecessor.root, predecessor.superseded);
+        }
+        done
     }
 
     fn update_indexes(&mut self, old: Option<&Entry<P>>, new: Option<&Entry<P>>) {
-        for (at, index) in self.working.indexes.iter_mut().enumerate() {
-            let (before, after) = self.functions.change(at, old, new);
-            index.update(self.hasher, (old, before), (new, after), &mut self.pools);
+        for at in 0..self.working.indexes.len() {
+            self.update_index(at, old, new);
+        }
+    }
+
+    /// Files the new entry under the values that the old one, of the same key, did not have, and
+    /// takes that one out from under those that the new one has not.
+    fn update_index(&mut self, at: usize, old: Option<&Entry<P>>, new: Option<&Entry<P>>) {
+        let index = &mut self.working.indexes[at];
+        let (before, after) = self.functions.change(at, old, new);
+        if let Some(new) = new {
+            for value in after.iter().filter(|value| !before.contains(value)) {
+                let value = index.file(self.hasher, value, Filed::of(new), &mut self.pools);
+                self.redo.push(Step::File { index: at, value });
+            }
+        }
+        if let Some(old) = old {
+            for value in before.iter().filter(|value| !after.contains(value)) {
+                let filed = Filed::of(old);
+                if let Some(value) = index.unfile(self.hasher, value, filed, &mut self.pools) {
+                    self.redo.push(Step::Unfile { index: at, value });
+                }
+            }
         }
     }
 
@@ -352,13 +462,10 @@ impl<P: Clone> Indexer<P> {
     fn fill_index(&mut self, at: usize) {
         let index = &mut self.working.indexes[at];
         for entry in &self.working.entries {
-            let (before, after) = self.functions.change(at, None, Some(entry));
-            index.update(
-                self.hasher,
-                (None, before),
-                (Some(entry), after),
-                &mut self.pools,
-            );
+            let (_, values) = self.functions.change(at, None, Some(entry));
+            for value in values.iter() {
+                index.file(self.hasher, value, Filed::of(entry), &mut self.pools);
+            }
         }
     }
 }
@@ -381,6 +488,8 @@ impl KeyHasher {
 }
 
 impl<P> Keyed for Entry<P> {
+    type Key = [u8];
+
     #[inline]
     fn hash(&self) -> u64 {
         self.hash

@@ -14,6 +14,8 @@
 //!     address is its own.
 //! M2  `base` is the working state at begin, changes made since by other calls not included: an
 //!     abort undoes them too.
+//! M3  A store that was empty when the list began keeps no marks: whatever it has by the end was
+//!     listed, or came as an event since.
 //! Cost: an unchanged item one lookup and one set insertion, nothing allocated; the set takes 9 to
 //! 18 bytes an object; the staged changes one path each.
 //! Source: DESIGN 2 (the list body is a stream); rules cg-S1, cg-P5; INV-S4, INV-S5.
@@ -23,7 +25,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use super::{Indexer, index::Index, root::State};
+use super::{Indexer, index::Index, redo::Mark, root::State};
 use crate::entry::Entry;
 
 /// What a listed item was to the store.
@@ -55,11 +57,14 @@ pub enum Sweep {
     Nothing,
 }
 
+type Marks = HashSet<usize, BuildHasherDefault<AddressHasher>>;
+
 /// A replacement in progress.
 pub(super) struct Replacement<P> {
     base: State<P>,
     base_is_dirty: bool,
-    marks: HashSet<usize, BuildHasherDefault<AddressHasher>>,
+    redo: Mark,
+    marks: Option<Marks>,
     force_diff: bool,
 }
 
@@ -68,11 +73,16 @@ impl<P: Clone> Indexer<P> {
     /// new epoch, equal versions prove nothing and every item counts as changed (INV-S4).
     pub fn replace_begin(&mut self, force_diff: bool) {
         self.replace_abort();
-        let mut marks = HashSet::default();
-        marks.reserve(self.len());
+        self.catch_up();
+        let marks = (!self.is_empty()).then(|| {
+            let mut marks = Marks::default();
+            marks.reserve(self.len());
+            marks
+        });
         self.replacement = Some(Replacement {
             base: self.working.clone(),
             base_is_dirty: self.dirty,
+            redo: self.redo.mark(),
             marks,
             force_diff,
         });
@@ -96,7 +106,7 @@ impl<P: Clone> Indexer<P> {
             && !replacement.force_diff
             && stored.object.is_same_version(&entry.object)
         {
-            replacement.marks.insert(stored.object.address());
+            replacement.mark(stored);
             return Seen::Unchanged;
         }
         Seen::Changed {
@@ -119,7 +129,7 @@ impl<P: Clone> Indexer<P> {
         let Some(stored) = self.working.entries.get(hash, key.as_bytes()) else {
             return false;
         };
-        replacement.marks.insert(stored.object.address());
+        replacement.mark(stored);
         true
     }
 
@@ -131,9 +141,11 @@ impl<P: Clone> Indexer<P> {
     /// If no relist was begun: a programmer's error.
     pub fn replace_end(&mut self, sweep: Sweep) -> Vec<Entry<P>> {
         let replacement = self.replacement.take().expect("replace_begin comes first");
-        let marks = replacement.marks;
         self.graveyard.bury(replacement.base);
-        if sweep == Sweep::Nothing || marks.len() == self.len() {
+        let Some(marks) = replacement.marks.filter(|_| sweep == Sweep::All) else {
+            return Vec::new();
+        };
+        if marks.len() == self.len() {
             return Vec::new();
         }
         let is_gone = |entry: &&Entry<P>| !marks.contains(&entry.object.address());
@@ -159,8 +171,10 @@ impl<P: Clone> Indexer<P> {
         let staged = std::mem::replace(&mut self.working, replacement.base);
         self.graveyard.bury(staged);
         self.dirty = replacement.base_is_dirty;
+        self.redo.back_to(replacement.redo);
         for at in self.working.indexes.len()..self.functions.len() {
             let name = self.functions.name(at).clone();
+            self.redo.give_up();
             self.working.indexes.push(Index::new(name));
             self.fill_index(at);
             self.dirty = true;
@@ -180,11 +194,17 @@ impl<P> Replacement<P> {
     /// Keeps the marks exact (M1): what was just stored is seen, what was there before is not any
     /// more.
     pub(super) fn note_stored(&mut self, old: Option<&Entry<P>>, new: Option<&Entry<P>>) {
-        if let Some(old) = old {
-            self.marks.remove(&old.object.address());
+        if let (Some(marks), Some(old)) = (&mut self.marks, old) {
+            marks.remove(&old.object.address());
         }
         if let Some(new) = new {
-            self.marks.insert(new.object.address());
+            self.mark(new);
+        }
+    }
+
+    fn mark(&mut self, entry: &Entry<P>) {
+        if let Some(marks) = &mut self.marks {
+            marks.insert(entry.object.address());
         }
     }
 }

@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use tidings_api::ResourceVersion;
 
-use super::{IndexerConfig, KeyHasher, index::UnknownIndex, root::Root};
+use super::{
+    IndexerConfig, KeyHasher,
+    index::{Filed, UnknownIndex},
+    root::Root,
+};
 use crate::{
     entry::Entry,
     pages::{Diff, Difference, Iter},
@@ -20,7 +24,8 @@ pub struct Snapshot<P> {
 
 /// The entries under one value of an index.
 pub struct ByIndex<'a, P> {
-    entries: Option<Iter<'a, Entry<P>>>,
+    filed: Option<Iter<'a, Filed>>,
+    root: &'a Root<P>,
 }
 
 /// What turns one snapshot into another, in slices; it holds both.
@@ -85,7 +90,8 @@ impl<P> Snapshot<P> {
     pub fn by_index(&self, name: &str, value: &str) -> Result<ByIndex<'_, P>, UnknownIndex> {
         let posting = self.root.index(name)?.get(self.root.hasher, value);
         Ok(ByIndex {
-            entries: posting.map(|posting| posting.entries.iter()),
+            filed: posting.map(|posting| posting.filed.iter()),
+            root: &self.root,
         })
     }
 
@@ -164,7 +170,9 @@ impl<'a, P> Iterator for ByIndex<'a, P> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a Entry<P>> {
-        self.entries.as_mut()?.next()
+        let filed = self.filed.as_mut()?;
+        // I2: whatever is filed is stored.
+        filed.find_map(|filed| self.root.filed(*filed))
     }
 }
 
@@ -176,5 +184,11 @@ impl<P: Clone> SnapshotDiff<P> {
     #[must_use]
     pub fn next_slice(&mut self, len_max: usize) -> Vec<Difference<Entry<P>>> {
         self.diff.next_slice(len_max)
+    }
+
+    /// Nodes of the tries that were looked at so far: what the difference cost.
+    #[must_use]
+    pub const fn compared(&self) -> usize {
+        self.diff.compared()
     }
 }

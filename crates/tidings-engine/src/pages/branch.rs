@@ -12,6 +12,8 @@
 //! N2  A run longer than one slot is empty or a page; only a run of one slot is a branch or bucket.
 //! Cost: a child is found by a mask and a count of leading zeros.
 
+use std::ops::Range;
+
 use super::{
     Keyed,
     node::Slot,
@@ -30,6 +32,8 @@ pub(super) const BRANCH_LEN: usize = 1 << BRANCH_BITS;
 pub(super) const LEVEL_MAX: u32 = u64::BITS / BRANCH_BITS;
 
 pub(super) struct Branch<E> {
+    /// When something below was changed last (G5).
+    pub(super) stamp: u64,
     starts: Starts,
     slots: [Slot<E>; BRANCH_LEN],
 }
@@ -39,6 +43,7 @@ pub(super) struct Branch<E> {
 impl<E> Branch<E> {
     pub(super) const fn new() -> Self {
         Self {
+            stamp: 0,
             starts: 1,
             slots: [const { Slot::Empty }; BRANCH_LEN],
         }
@@ -60,10 +65,10 @@ impl<E> Branch<E> {
         &mut self.slots[self.run_start(index(bits))]
     }
 
-    /// The node of the run that slot `at` belongs to, and where the run ends.
-    pub(super) fn run(&self, at: usize) -> (&Slot<E>, usize) {
+    /// The node of the run that slot `at` belongs to, and the run.
+    pub(super) fn run(&self, at: usize) -> (&Slot<E>, Range<usize>) {
         let start = self.run_start(at);
-        (&self.slots[start], start + self.run_len(start))
+        (&self.slots[start], start..start + self.run_len(start))
     }
 
     pub(super) fn slots(&self) -> &[Slot<E>] {
@@ -122,7 +127,7 @@ impl<E: Keyed> Branch<E> {
         );
         let mut at = 0;
         while at < BRANCH_LEN {
-            let (slot, end) = self.run(at);
+            let (slot, Range { end, .. }) = self.run(at);
             let len = end - at;
             assert!(
                 len.is_power_of_two() && at.is_multiple_of(len),
@@ -205,7 +210,7 @@ impl<E: Keyed + Clone> Branch<E> {
         &mut self,
         level: u32,
         hash: u64,
-        key: &[u8],
+        key: &E::Key,
         pool: &mut Pool<E>,
     ) -> Option<E> {
         let mut start = self.run_start(index(hash << (level * BRANCH_BITS)));

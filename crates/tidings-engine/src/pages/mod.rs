@@ -21,6 +21,9 @@
 //! G3  No two sibling leaves of equal width hold together at most half a page; no branch has only
 //!     one leaf: so a trie that loses its items loses its nodes.
 //! G4  Only a node that is held once is changed; one that is held more often is copied first.
+//! G5  A change stamps the nodes on its path with the number of its batch ([`Pool::set_stamp`]). So of
+//!     two states with one past, whose batches have other numbers, nodes of one place that have the
+//!     same stamp have the same items, even if they are not shared.
 //! Cost: get, insert, remove O(log32 n), at most 12 branches and one leaf; clone O(1); a change of a
 //! shared trie copies one path: a counter for each child of its branches and each item of its page,
 //! and no allocation when the pool has spare nodes. Memory: 60 to 80 bytes an item of 32 bytes.
@@ -34,7 +37,7 @@ mod page;
 mod pool;
 mod reap;
 
-use self::node::Slot;
+use self::node::{Leaf, Slot};
 pub use self::{
     diff::{Diff, Difference},
     iter::Iter,
@@ -44,11 +47,14 @@ pub use self::{
 
 /// What a [`PageTrie`] holds: an item with a key and the key's hash.
 pub trait Keyed {
+    /// What tells items with equal hashes apart.
+    type Key: PartialEq + ?Sized;
+
     /// The key's hash: equal for equal keys.
     fn hash(&self) -> u64;
 
     /// The key.
-    fn key(&self) -> &[u8];
+    fn key(&self) -> &Self::Key;
 
     /// Whether `other`, of the same key, is this very item and not a later one.
     fn is_same(&self, other: &Self) -> bool;
@@ -93,11 +99,20 @@ impl<E: Keyed> PageTrie<E> {
     /// The item with this key, whose hash is `hash`.
     #[must_use]
     #[inline]
-    pub fn get(&self, hash: u64, key: &[u8]) -> Option<&E> {
+    pub fn get(&self, hash: u64, key: &E::Key) -> Option<&E> {
         match &self.root {
             Root::One(item) => is_key(item, hash, key).then_some(item),
-            Root::Slot(slot) => slot.get(hash, key),
+            Root::Slot(slot) => slot.leaf(hash).get(hash, key),
         }
+    }
+
+    /// All items whose hash is `hash`: one or none, but for collisions.
+    pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = &E> {
+        let leaf = match &self.root {
+            Root::One(item) => Leaf::Bucket(std::slice::from_ref(item)),
+            Root::Slot(slot) => slot.leaf(hash),
+        };
+        leaf.items().filter(move |item| item.hash() == hash)
     }
 
     /// All items, in no particular order.
@@ -170,7 +185,7 @@ impl<E: Keyed + Clone> PageTrie<E> {
     }
 
     /// The item with this key, to be changed in place; its key must stay what it is.
-    pub fn get_mut(&mut self, hash: u64, key: &[u8], pool: &mut Pool<E>) -> Option<&mut E> {
+    pub fn get_mut(&mut self, hash: u64, key: &E::Key, pool: &mut Pool<E>) -> Option<&mut E> {
         // An absent key must not cost a copy of the path.
         self.get(hash, key)?;
         match &mut self.root {
@@ -180,7 +195,7 @@ impl<E: Keyed + Clone> PageTrie<E> {
     }
 
     /// Takes the item with this key out.
-    pub fn remove(&mut self, hash: u64, key: &[u8], pool: &mut Pool<E>) -> Option<E> {
+    pub fn remove(&mut self, hash: u64, key: &E::Key, pool: &mut Pool<E>) -> Option<E> {
         self.get(hash, key)?;
         self.len -= 1;
         if self.len == 0 {
@@ -202,7 +217,10 @@ impl<E: Keyed + Clone> PageTrie<E> {
         removed
     }
 
-    /// What turns `self` into `newer`, in slices; shared parts are skipped.
+    /// What turns `self` into `newer`, in slices; what did not change is skipped.
+    ///
+    /// The two have one past: they are clones of one trie, changed by the same steps under the same
+    /// stamps ([`Pool::set_stamp`]) as far as both went; or the older one is empty.
     #[must_use]
     pub fn diff(&self, newer: &Self) -> Diff<E> {
         Diff::new(self.root.to_slot(), newer.root.to_slot())
@@ -250,7 +268,7 @@ impl<E: Keyed + Clone> Root<E> {
     }
 }
 
-fn is_key<E: Keyed>(item: &E, hash: u64, key: &[u8]) -> bool {
+fn is_key<E: Keyed>(item: &E, hash: u64, key: &E::Key) -> bool {
     item.hash() == hash && item.key() == key
 }
 

@@ -25,21 +25,48 @@ pub(super) enum Slot<E> {
     Bucket(Arc<Vec<E>>),
 }
 
+/// The items of a place without branches.
+pub(super) enum Leaf<'a, E> {
+    Page(&'a Page<E>),
+    Bucket(&'a [E]),
+}
+
+// === impl Leaf ===
+
+impl<'a, E: Keyed> Leaf<'a, E> {
+    #[inline]
+    pub(super) fn get(self, hash: u64, key: &E::Key) -> Option<&'a E> {
+        match self {
+            Self::Page(page) => page.get(hash, key),
+            Self::Bucket(items) => items.iter().find(|item| is_key(*item, hash, key)),
+        }
+    }
+
+    pub(super) fn items(self) -> impl Iterator<Item = &'a E> {
+        let (page, bucket): (&[Option<E>], &[E]) = match self {
+            Self::Page(page) => (page.items(), &[]),
+            Self::Bucket(items) => (&[], items),
+        };
+        page.iter().flatten().chain(bucket)
+    }
+}
+
 // === impl Slot ===
 
 impl<E: Keyed> Slot<E> {
+    /// The leaf that a hash leads to.
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&E> {
+    pub(super) fn leaf(&self, hash: u64) -> Leaf<'_, E> {
         let (mut slot, mut bits) = (self, hash);
         loop {
             match slot {
-                Self::Empty => return None,
-                Self::Page(page) => return page.get(hash, key),
+                Self::Empty => return Leaf::Bucket(&[]),
+                Self::Page(page) => return Leaf::Page(page),
                 Self::Branch(branch) => {
                     slot = branch.child(bits);
                     bits <<= BRANCH_BITS;
                 }
-                Self::Bucket(items) => return items.iter().find(|item| is_key(*item, hash, key)),
+                Self::Bucket(items) => return Leaf::Bucket(items),
             }
         }
     }
@@ -52,6 +79,17 @@ impl<E: Keyed> Slot<E> {
             (Self::Bucket(left), Self::Bucket(right)) => Arc::ptr_eq(left, right),
             (Self::Empty | Self::Page(_) | Self::Branch(_) | Self::Bucket(_), _) => false,
         }
+    }
+
+    /// Whether this node and one that stands in the very same slots of another state of the trie have
+    /// the same items, as far as that can be told without looking at them (G5).
+    pub(super) fn is_unchanged(&self, other: &Self) -> bool {
+        let is_stamped_alike = match (self, other) {
+            (Self::Page(left), Self::Page(right)) => left.stamp == right.stamp,
+            (Self::Branch(left), Self::Branch(right)) => left.stamp == right.stamp,
+            (Self::Empty | Self::Page(_) | Self::Branch(_) | Self::Bucket(_), _) => false,
+        };
+        is_stamped_alike || self.is_same(other)
     }
 
     /// Items of a leaf; `None` for a branch.
@@ -122,7 +160,12 @@ impl<E: Keyed + Clone> Slot<E> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8], pool: &mut Pool<E>) -> Option<&mut E> {
+    pub(super) fn get_mut(
+        &mut self,
+        hash: u64,
+        key: &E::Key,
+        pool: &mut Pool<E>,
+    ) -> Option<&mut E> {
         let (mut slot, mut bits) = (self, hash);
         loop {
             match slot {
@@ -145,7 +188,7 @@ impl<E: Keyed + Clone> Slot<E> {
         &mut self,
         level: u32,
         hash: u64,
-        key: &[u8],
+        key: &E::Key,
         pool: &mut Pool<E>,
     ) -> Option<E> {
         match self {

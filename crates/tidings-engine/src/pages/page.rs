@@ -12,6 +12,8 @@ use super::{Keyed, is_key};
 pub(super) const PAGE_LEN: usize = 8;
 
 pub(super) struct Page<E> {
+    /// When an item was changed last (G5).
+    pub(super) stamp: u64,
     len: u8,
     items: [Option<E>; PAGE_LEN],
 }
@@ -29,6 +31,7 @@ pub(super) enum Inserted<E> {
 impl<E> Page<E> {
     pub(super) const fn new() -> Self {
         Self {
+            stamp: 0,
             len: 0,
             items: [const { None }; PAGE_LEN],
         }
@@ -68,19 +71,19 @@ impl<E: Keyed> Page<E> {
     }
 
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&E> {
+    pub(super) fn get(&self, hash: u64, key: &E::Key) -> Option<&E> {
         self.items
             .iter()
             .flatten()
             .find(|item| is_key(*item, hash, key))
     }
 
-    fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+    fn position(&self, hash: u64, key: &E::Key) -> Option<usize> {
         let is_it = |item: &Option<E>| item.as_ref().is_some_and(|item| is_key(item, hash, key));
         self.items.iter().position(is_it)
     }
 
-    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
+    pub(super) fn get_mut(&mut self, hash: u64, key: &E::Key) -> Option<&mut E> {
         let at = self.position(hash, key)?;
         self.items[at].as_mut()
     }
@@ -102,7 +105,7 @@ impl<E: Keyed> Page<E> {
         self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<E> {
+    pub(super) fn remove(&mut self, hash: u64, key: &E::Key) -> Option<E> {
         let at = self.position(hash, key)?;
         self.take(at)
     }

@@ -12,6 +12,8 @@ use super::{Keyed, branch::Branch, node::Slot, page::Page};
 ///
 /// Bounded: what does not fit is freed.
 pub struct Pool<E> {
+    /// The stamp of the nodes that are changed now (G5).
+    stamp: u64,
     pages: Vec<Arc<Page<E>>>,
     branches: Vec<Arc<Branch<E>>>,
     /// Nodes of a kind to be made when there are none left; it doubles up to `BATCH_MAX`.
@@ -25,10 +27,16 @@ impl<E> Pool<E> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            stamp: 0,
             pages: Vec::new(),
             branches: Vec::new(),
             batch: 1,
         }
+    }
+
+    /// What is changed from now on has this stamp (G5).
+    pub const fn set_stamp(&mut self, stamp: u64) {
+        self.stamp = stamp;
     }
 
     pub(super) fn page(&mut self) -> Arc<Page<E>> {
@@ -100,7 +108,7 @@ const SPARE_MAX: usize = 256;
 /// page of its own, and every step of a get misses the TLB.
 const BATCH_MAX: usize = 64;
 
-/// Makes this holder the only one, by a copy if there are others (G4).
+/// Makes this holder the only one, by a copy if there are others (G4), in order to change it (G5).
 pub(super) fn unshare_page<'a, E: Keyed + Clone>(
     page: &'a mut Arc<Page<E>>,
     pool: &mut Pool<E>,
@@ -111,7 +119,9 @@ pub(super) fn unshare_page<'a, E: Keyed + Clone>(
         fresh.copy_from(page);
         *page = copy;
     }
-    Arc::get_mut(page).expect("the copy is held by nobody else")
+    let page = Arc::get_mut(page).expect("the copy is held by nobody else");
+    page.stamp = pool.stamp;
+    page
 }
 
 /// As [`unshare_page`], for a branch.
@@ -125,5 +135,7 @@ pub(super) fn unshare_branch<'a, E>(
         fresh.copy_from(branch);
         *branch = copy;
     }
-    Arc::get_mut(branch).expect("the copy is held by nobody else")
+    let branch = Arc::get_mut(branch).expect("the copy is held by nobody else");
+    branch.stamp = pool.stamp;
+    branch
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: rules cg-P1..P8, cg-I3, cg-I4; INV-S2, INV-S3, INV-S11 (P1 to P5 of the pipeline).
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tidings_api::{Instant, ResourceVersion};
 
@@ -53,9 +53,7 @@ impl<P: Clone> Pipeline<P> {
         self.dirty = false;
         let version = self.version.take();
         self.indexer.publish(version.clone(), self.epoch);
-        for change in self.unpublished.drain(..) {
-            self.fanout.push(change);
-        }
+        self.fanout.push(&mut self.unpublished);
         if std::mem::take(&mut self.synced_after_publish) {
             self.fanout.push_synced();
         }
@@ -92,11 +90,7 @@ impl<P: Clone> Pipeline<P> {
         }
         let entry = with_last_good(entry, stored);
         let old = self.indexer.upsert(entry.clone());
-        self.unpublished.push(Change {
-            old,
-            new: Some(entry),
-            last: None,
-        });
+        self.unpublished.push_back(Change::stored(old, entry));
         self.note_version(version);
     }
 
@@ -107,12 +101,10 @@ impl<P: Clone> Pipeline<P> {
             Some(stored) if !is_same_uid(stored, &entry) => self.dropped.other_uid += 1,
             Some(stored) if is_older(&entry, stored) => self.dropped.older_version += 1,
             Some(_) => {
-                let old = self.indexer.remove(entry.object.key());
-                self.unpublished.push(Change {
-                    old,
-                    new: None,
-                    last: Some(entry),
-                });
+                if let Some(old) = self.indexer.remove(entry.object.key()) {
+                    let last = Some(entry);
+                    self.unpublished.push_back(Change::Removed { old, last });
+                }
             }
         }
         self.note_version(version);
@@ -122,17 +114,14 @@ impl<P: Clone> Pipeline<P> {
         match step {
             Replaced::Begin { force_diff } => {
                 self.indexer.replace_begin(force_diff);
-                self.staged = Some(Vec::new());
+                self.staged = Some(VecDeque::new());
             }
             Replaced::Item(entry) => self.apply_item(entry),
             Replaced::Removed(entry) => {
                 if let Some(old) = self.indexer.remove(entry.object.key()) {
-                    let change = Change {
-                        old: Some(old),
-                        new: None,
-                        last: Some(entry),
-                    };
-                    self.staged.get_or_insert_default().push(change);
+                    let last = Some(entry);
+                    let change = Change::Removed { old, last };
+                    self.staged.get_or_insert_default().push_back(change);
                 }
             }
             Replaced::End {
@@ -141,16 +130,15 @@ impl<P: Clone> Pipeline<P> {
                 sweep,
             } => {
                 let sweep = if sweep { Sweep::All } else { Sweep::Nothing };
+                let mut staged = self.staged.take().unwrap_or_default();
                 for old in self.indexer.replace_end(sweep) {
-                    let change = Change {
-                        old: Some(old),
-                        new: None,
-                        last: None,
-                    };
-                    self.unpublished.push(change);
+                    staged.push_front(Change::Removed { old, last: None });
                 }
-                self.unpublished
-                    .append(&mut self.staged.take().unwrap_or_default());
+                if self.unpublished.is_empty() {
+                    self.unpublished = staged;
+                } else {
+                    self.unpublished.append(&mut staged);
+                }
                 self.synced_after_publish = true;
                 self.epoch = epoch;
                 self.version = Some(resource_version);
@@ -173,12 +161,8 @@ impl<P: Clone> Pipeline<P> {
         };
         let new = entry.clone();
         if let Seen::Changed { old } = self.indexer.replace_item(entry) {
-            let change = Change {
-                old,
-                new: Some(new),
-                last: None,
-            };
-            self.staged.get_or_insert_default().push(change);
+            let change = Change::stored(old, new);
+            self.staged.get_or_insert_default().push_back(change);
         }
     }
 

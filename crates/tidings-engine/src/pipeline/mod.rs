@@ -90,9 +90,9 @@ pub struct Pipeline<P> {
     spill: VecDeque<Delta<P>>,
     batch: Vec<Delta<P>>,
     /// The changes of a relist in progress; told when it ends.
-    staged: Option<Vec<Change<P>>>,
+    staged: Option<VecDeque<Change<P>>>,
     /// Changes applied but not yet published.
-    unpublished: Vec<Change<P>>,
+    unpublished: VecDeque<Change<P>>,
     synced_after_publish: bool,
     /// The version to publish next, if it moved.
     version: Option<ResourceVersion>,
@@ -121,7 +121,7 @@ impl<P: Clone> Pipeline<P> {
             spill: VecDeque::new(),
             batch: Vec::new(),
             staged: None,
-            unpublished: Vec::new(),
+            unpublished: VecDeque::new(),
             synced_after_publish: false,
             version: None,
             dirty: false,

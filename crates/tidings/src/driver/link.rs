@@ -82,6 +82,18 @@ impl Link {
         poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// The next event of an open stream if it is there already. Cancel safe, as [`Self::next`].
+    pub(super) async fn next_at_hand(&mut self) -> Option<LinkEvent> {
+        if !matches!(self, Self::Open(_)) {
+            return None;
+        }
+        poll_fn(|context| match self.poll_next(context) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent> {
         loop {
             match self {

@@ -121,7 +121,10 @@ impl<P: Payload> Driver<P> {
                     Some(command) => self.handle_command(command),
                     None => self.commands_open = false,
                 },
-                event = self.link.next(), if wants_input => self.handle_link(event),
+                event = self.link.next(), if wants_input => {
+                    self.handle_link(event);
+                    self.read_on().await;
+                }
                 version = link::probed(&mut self.probe) => {
                     self.probe = None;
                     let answer = version.map_or(Input::ProbeFailed, Input::ProbeAnswered);
@@ -160,6 +163,19 @@ impl<P: Payload> Driver<P> {
         }
         self.publish(now);
         more
+    }
+
+    /// Takes what the link has at hand, so that a burst is applied and published in batches: a
+    /// server writes each event as an HTTP chunk of its own. Waits for nothing.
+    async fn read_on(&mut self) {
+        let enough = self.ingest.bytes_received + BATCH_BYTES;
+        while self.ingest.bytes_received < enough
+            && self.parts.pipeline.wants_input()
+            && !self.parts.pipeline.leaves_stream()
+            && let Some(event) = self.link.next_at_hand().await
+        {
+            self.handle_link(event);
+        }
     }
 
     fn feed(&mut self, input: Input<P>) {
@@ -324,6 +340,9 @@ pub(crate) type Probed = Option<ResourceVersion>;
 
 /// How long one poll may work before other tasks of the thread run.
 const POLL_BUDGET: Duration = Duration::from_micros(200);
+/// Bytes that are read, if they are there, before what they brought is applied and told: some 20
+/// events, 150 us.
+const BATCH_BYTES: u64 = 128 << 10;
 /// How many events are told to handlers between two looks at the socket.
 const EVENTS_BUDGET: usize = 1024;
 /// How often counters are published while nothing else changes.

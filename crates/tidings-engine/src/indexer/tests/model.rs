@@ -213,11 +213,11 @@ impl World {
                 break;
             }
             for change in slice {
-                let entry = change.new.as_ref().or(change.old.as_ref()).unwrap();
+                let entry = change.newer().or_else(|| change.older()).unwrap();
                 let name = entry.object.name().to_owned();
                 let version = entry.object.resource_version_text().parse().unwrap();
                 let payload = entry.effective().unwrap().clone();
-                match change.new {
+                match change.newer() {
                     Some(_) => model.insert(name, (version, payload)),
                     None => model.remove(&name),
                 };

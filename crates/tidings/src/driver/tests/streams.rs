@@ -226,3 +226,47 @@ async fn a_relist_that_changes_nothing_tells_nobody() {
     until(&handle, |state| state.condition.trouble.is_none()).await;
     assert_eq!(*told.lock().unwrap(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_at_hand_is_published_together_up_to_a_bound() {
+    let mut script = Script::new();
+    let handle = script.raw();
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    handle.wait_synced(Duration::from_secs(5)).await.unwrap();
+    let before = handle.store().snapshot().generation();
+    // A server writes each event as a chunk of its own.
+    for version in 11..31 {
+        conn.send(event("MODIFIED", &pod("a", version)));
+    }
+    shows(&handle, "default/a@30").await;
+    assert_eq!(handle.store().snapshot().generation(), before + 1);
+    let large = format!(r#","annotations":{{"x":"{}"}}"#, "y".repeat(60 << 10));
+    for version in 31..37 {
+        conn.send(event("MODIFIED", &pod_with("a", version, &large)));
+    }
+    shows(&handle, "default/a@36").await;
+    let publications = handle.store().snapshot().generation() - before - 1;
+    assert_eq!(
+        publications, 2,
+        "360 KiB in batches of 128 KiB and what follows"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_at_hand_is_taken_after_what_came_before_it() {
+    let mut script = Script::new();
+    let handle = script.raw();
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    handle.wait_synced(Duration::from_secs(5)).await.unwrap();
+    conn.send(event("MODIFIED", &pod("a", 11)));
+    conn.end();
+    let again = script.accept().await;
+    assert!(
+        again.path.ends_with("&resourceVersion=11"),
+        "{}",
+        again.path
+    );
+    shows(&handle, "default/a@11").await;
+}
