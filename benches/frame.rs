@@ -134,7 +134,7 @@ fn page(c: &mut Criterion) {
     for (label, size) in CHUNKS {
         let id = BenchmarkId::new(format!("{POD_COUNT}xpod6.8k"), label);
         group.bench_function(id, |b| {
-            let mut scratch = Vec::new();
+            let mut scratch = String::new();
             b.iter(|| {
                 let mut bytes = 0;
                 let mut page = PageDecoder::new(&Limits::default());

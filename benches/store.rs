@@ -30,7 +30,7 @@ pub(crate) fn key(number: usize) -> String {
 }
 
 /// An object in a version.
-pub(crate) fn object(scratch: &mut Vec<u8>, number: usize, version: usize) -> Object {
+pub(crate) fn object(scratch: &mut String, number: usize, version: usize) -> Object {
     let key = key(number);
     let (namespace, name) = key.split_once('/').expect("it has a slash");
     let (uid, version) = (
@@ -51,7 +51,7 @@ pub(crate) fn object(scratch: &mut Vec<u8>, number: usize, version: usize) -> Ob
 
 /// The entry of an object.
 pub(crate) fn entry(indexer: &Indexer<()>, number: usize, version: usize) -> Entry<()> {
-    let object = object(&mut Vec::new(), number, version);
+    let object = object(&mut String::new(), number, version);
     let hash = indexer.hash_key(object.key_bytes());
     Entry::new(hash, object, Value::Decoded(()))
 }

@@ -4,15 +4,15 @@
 //! Does not validate JSON and does not decode it: [`crate::scan`] finds the parts.
 //!
 //! ```text
-//!  0        2         4        6       8             12            16           20
-//!  +--------+---------+--------+-------+-------------+-------------+------------+
-//!  | ns len | name len| uid len| rv len| labels start| labels len  | json start |
-//!  +--------+---------+--------+-------+-------------+-------------+------------+
-//!  | "namespace/name" | uid | resourceVersion | labels (if no JSON) | JSON ...   |
-//!  +------------------------------------------------------------------------------+
+//!  0        3         6         9       12           17
+//!  +--------+---------+---------+-------+------------+
+//!  | ns len | name len| uid len | rv len| labels len |    7 bits a byte, low bits first
+//!  +--------+---------+---------+-------+------------+------------------------------+
+//!  | "namespace/name" | uid | resourceVersion | labels (if no JSON) | JSON ...      |
+//!  +--------------------------------------------------------------------------------+
 //! ```
 //!
-//! O1  `json start <= len`; all text before it is UTF-8, and so is the JSON.
+//! O1  All of it is one `str`, the header too: so a part is read without checking it for UTF-8 again.
 //! O2  The key is `namespace/name`, or `name` where the namespace is empty.
 //! Cost: one allocation and one copy to build, O(1) to read any part, a counter to clone.
 
@@ -25,7 +25,7 @@ use crate::resource_version::{ResourceVersion, ResourceVersionError};
 /// Clones share the bytes.
 #[derive(Clone)]
 pub struct Object {
-    bytes: Arc<[u8]>,
+    text: Arc<str>,
 }
 
 /// The parts that an [`Object`] is built from; text is as it stands in the metadata, unescaped.
@@ -55,34 +55,31 @@ impl Object {
     /// # Errors
     ///
     /// [`PackError`] when a text is longer than its length field can say.
-    pub fn pack(scratch: &mut Vec<u8>, parts: &Parts<'_>) -> Result<Self, PackError> {
-        let short = |text: &str| u16::try_from(text.len()).map_err(|_| PackError);
+    pub fn pack(scratch: &mut String, parts: &Parts<'_>) -> Result<Self, PackError> {
         scratch.clear();
-        scratch.extend_from_slice(&short(parts.namespace)?.to_le_bytes());
-        scratch.extend_from_slice(&short(parts.name)?.to_le_bytes());
-        scratch.extend_from_slice(&short(parts.uid)?.to_le_bytes());
-        scratch.extend_from_slice(&short(parts.resource_version)?.to_le_bytes());
-        scratch.resize(HEADER_BYTES, 0);
+        for short in [
+            parts.namespace,
+            parts.name,
+            parts.uid,
+            parts.resource_version,
+        ] {
+            let len = u16::try_from(short.len()).map_err(|_| PackError)?;
+            push_number::<SHORT_BYTES>(scratch, len.into());
+        }
+        let labels_len = u32::try_from(parts.labels.len()).map_err(|_| PackError)?;
+        push_number::<LONG_BYTES>(scratch, labels_len);
         if !parts.namespace.is_empty() {
-            scratch.extend_from_slice(parts.namespace.as_bytes());
-            scratch.push(b'/');
+            scratch.push_str(parts.namespace);
+            scratch.push('/');
         }
-        scratch.extend_from_slice(parts.name.as_bytes());
-        scratch.extend_from_slice(parts.uid.as_bytes());
-        scratch.extend_from_slice(parts.resource_version.as_bytes());
-        let labels_start = offset(scratch.len())?;
-        scratch.extend_from_slice(parts.labels.as_bytes());
-        let json_start = offset(scratch.len())?;
+        for text in [parts.name, parts.uid, parts.resource_version, parts.labels] {
+            scratch.push_str(text);
+        }
         for piece in parts.json {
-            scratch.extend_from_slice(piece.as_bytes());
+            scratch.push_str(piece);
         }
-        offset(scratch.len())?;
-        let labels_len = offset(parts.labels.len())?;
-        scratch[8..12].copy_from_slice(&labels_start.to_le_bytes());
-        scratch[12..16].copy_from_slice(&labels_len.to_le_bytes());
-        scratch[16..20].copy_from_slice(&json_start.to_le_bytes());
         Ok(Self {
-            bytes: scratch.as_slice().into(),
+            text: scratch.as_str().into(),
         })
     }
 
@@ -100,48 +97,47 @@ impl Object {
             resource_version,
             ..Parts::default()
         };
-        Self::pack(&mut Vec::new(), &parts).expect("the texts are short")
+        Self::pack(&mut String::new(), &parts).expect("the texts are short")
     }
 
     /// The key, `namespace/name` or `name`.
     #[must_use]
     pub fn key(&self) -> &str {
-        self.text(HEADER_BYTES, self.key_len())
+        self.part(HEADER_BYTES, self.key_len())
     }
 
     /// The key's bytes: what the store compares.
     #[must_use]
+    #[inline]
     pub fn key_bytes(&self) -> &[u8] {
-        &self.bytes[HEADER_BYTES..HEADER_BYTES + self.key_len()]
+        &self.text.as_bytes()[HEADER_BYTES..HEADER_BYTES + self.key_len()]
     }
 
     /// The namespace, absent for a cluster-scoped object.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
-        let len = self.length(0);
-        (len > 0).then(|| self.text(HEADER_BYTES, len))
+        let len = self.short(Short::Namespace);
+        (len > 0).then(|| self.part(HEADER_BYTES, len))
     }
 
     /// The name within the namespace.
     #[must_use]
     pub fn name(&self) -> &str {
-        let name_len = self.length(2);
-        self.text(HEADER_BYTES + self.key_len() - name_len, name_len)
+        let name_len = self.short(Short::Name);
+        self.part(HEADER_BYTES + self.key_len() - name_len, name_len)
     }
 
     /// The uid, empty if the server gave none.
     #[must_use]
     pub fn uid(&self) -> &str {
-        self.text(HEADER_BYTES + self.key_len(), self.length(4))
+        self.part(HEADER_BYTES + self.key_len(), self.short(Short::Uid))
     }
 
     /// The resourceVersion's text, empty if the server gave none.
     #[must_use]
     pub fn resource_version_text(&self) -> &str {
-        self.text(
-            HEADER_BYTES + self.key_len() + self.length(4),
-            self.length(6),
-        )
+        let len = self.short(Short::ResourceVersion);
+        self.part(self.labels_start() - len, len)
     }
 
     /// The resourceVersion.
@@ -156,32 +152,32 @@ impl Object {
     /// The labels as a JSON object, empty if there are none or they were not kept.
     #[must_use]
     pub fn labels_json(&self) -> &str {
-        self.text(self.offset(8), self.offset(12))
+        self.part(self.labels_start(), self.labels_len())
     }
 
     /// The JSON, without managedFields unless they were asked for; empty in a decoded cache.
     #[must_use]
     pub fn json(&self) -> &str {
-        let start = self.offset(16);
-        self.text(start, self.bytes.len() - start)
+        let start = self.labels_start() + self.labels_len();
+        self.part(start, self.text.len() - start)
     }
 
     /// Bytes of memory that this object holds, shared by its clones.
     #[must_use]
     pub fn bytes_len(&self) -> usize {
-        self.bytes.len()
+        self.text.len()
     }
 
     /// Whether the two share their bytes: one is a clone of the other.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.bytes, &other.bytes)
+        Arc::ptr_eq(&self.text, &other.text)
     }
 
     /// An identity that no other living object has; it may be used again once all clones are gone.
     #[must_use]
     pub fn address(&self) -> usize {
-        self.bytes.as_ptr().addr()
+        self.text.as_ptr().addr()
     }
 
     /// Whether both are the same version of the same incarnation: equal uid and resourceVersion.
@@ -192,8 +188,9 @@ impl Object {
             && !self.resource_version_text().is_empty()
     }
 
+    #[inline]
     fn key_len(&self) -> usize {
-        let (namespace_len, name_len) = (self.length(0), self.length(2));
+        let (namespace_len, name_len) = (self.short(Short::Namespace), self.short(Short::Name));
         if namespace_len == 0 {
             name_len
         } else {
@@ -201,19 +198,31 @@ impl Object {
         }
     }
 
-    fn length(&self, at: usize) -> usize {
-        usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
+    fn labels_start(&self) -> usize {
+        let versions_len = self.short(Short::Uid) + self.short(Short::ResourceVersion);
+        HEADER_BYTES + self.key_len() + versions_len
     }
 
-    fn offset(&self, at: usize) -> usize {
-        let field: [u8; 4] = [0, 1, 2, 3].map(|index| self.bytes[at + index]);
+    fn labels_len(&self) -> usize {
+        self.number::<LONG_BYTES>(HEADER_BYTES - LONG_BYTES)
+    }
+
+    /// The length of one of the short parts.
+    #[inline]
+    fn short(&self, part: Short) -> usize {
+        self.number::<SHORT_BYTES>(part as usize * SHORT_BYTES)
+    }
+
+    #[inline]
+    fn number<const LEN: usize>(&self, at: usize) -> usize {
+        let digits = &self.text.as_bytes()[at..at + LEN];
         // A u32 fits a usize on every target that tokio supports.
-        u32::from_le_bytes(field) as usize
+        (digits.iter().rev()).fold(0, |number, &digit| number << 7 | usize::from(digit))
     }
 
-    fn text(&self, start: usize, len: usize) -> &str {
-        // O1: packed from &str at character boundaries, so this check never fails.
-        std::str::from_utf8(&self.bytes[start..start + len]).unwrap_or_default()
+    fn part(&self, start: usize, len: usize) -> &str {
+        // O1: parts begin and end at character boundaries, since each was packed as a `str`.
+        self.text.get(start..start + len).unwrap_or_default()
     }
 }
 
@@ -237,10 +246,27 @@ impl fmt::Display for PackError {
 
 impl std::error::Error for PackError {}
 
-const HEADER_BYTES: usize = 20;
+/// The parts whose lengths come first, in their order.
+#[derive(Clone, Copy)]
+enum Short {
+    Namespace,
+    Name,
+    Uid,
+    ResourceVersion,
+}
 
-fn offset(len: usize) -> Result<u32, PackError> {
-    u32::try_from(len).map_err(|_| PackError)
+/// Bytes of a u16, at 7 bits each.
+const SHORT_BYTES: usize = 3;
+/// Bytes of a u32.
+const LONG_BYTES: usize = 5;
+const HEADER_BYTES: usize = 4 * SHORT_BYTES + LONG_BYTES;
+
+/// Writes a number as `LEN` characters of 7 bits.
+fn push_number<const LEN: usize>(text: &mut String, mut number: u32) {
+    for _ in 0..LEN {
+        text.push(char::from(number.to_le_bytes()[0] & 0x7f));
+        number >>= 7;
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +283,7 @@ mod tests {
             labels: r#"{"app":"web"}"#,
             json: &[r#"{"metadata":"#, "{}}"],
         };
-        let object = Object::pack(&mut Vec::new(), &parts).unwrap();
+        let object = Object::pack(&mut String::new(), &parts).unwrap();
         assert_eq!(object.key(), "default/web-0");
         assert_eq!(
             (object.namespace(), object.name()),
@@ -270,6 +296,33 @@ mod tests {
         assert_eq!(object.labels_json(), r#"{"app":"web"}"#);
         assert_eq!(object.json(), r#"{"metadata":{}}"#);
         assert_eq!(format!("{object:?}"), "default/web-0@1042");
+    }
+
+    #[test]
+    fn long_and_foreign_parts_come_back() {
+        let (name, labels, json) = ("x".repeat(65_535), "\u{fc}".repeat(70_000), "\u{1f600}");
+        let parts = Parts {
+            namespace: "\u{e9}",
+            name: &name,
+            uid: &name[..128],
+            resource_version: &name[..127],
+            labels: &labels,
+            json: &[json, json],
+        };
+        let object = Object::pack(&mut String::new(), &parts).unwrap();
+        assert_eq!(
+            (object.namespace(), object.name()),
+            (Some("\u{e9}"), &*name)
+        );
+        assert_eq!(object.key_bytes(), object.key().as_bytes());
+        assert_eq!(
+            (object.uid().len(), object.resource_version_text().len()),
+            (128, 127)
+        );
+        assert_eq!(
+            (object.labels_json(), object.json()),
+            (&*labels, &*json.repeat(2))
+        );
     }
 
     #[test]
@@ -290,7 +343,7 @@ mod tests {
             ..Parts::default()
         };
         assert_eq!(
-            Object::pack(&mut Vec::new(), &parts).unwrap_err(),
+            Object::pack(&mut String::new(), &parts).unwrap_err(),
             PackError
         );
     }

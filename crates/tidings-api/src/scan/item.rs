@@ -305,7 +305,7 @@ impl<'a> Scanned<'a> {
     ///
     /// [`PackError`] when a part is longer than its length field can say.
     #[inline]
-    pub fn pack(&self, scratch: &mut Vec<u8>, keep: Keep) -> Result<Object, PackError> {
+    pub fn pack(&self, scratch: &mut String, keep: Keep) -> Result<Object, PackError> {
         let pieces = match keep {
             Keep::Json => self.json_pieces(),
             Keep::JsonWithManagedFields => self.pieces(Span::default()),

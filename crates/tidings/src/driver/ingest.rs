@@ -25,7 +25,7 @@ use crate::payload::Payload;
 
 pub(super) struct Ingest<P> {
     reader: StoreReader<P>,
-    scratch: Vec<u8>,
+    scratch: String,
     text: String,
     /// The kind of the objects, learned from the first one.
     kind: Option<String>,
@@ -38,7 +38,7 @@ impl<P: Payload> Ingest<P> {
     pub(super) const fn new(reader: StoreReader<P>) -> Self {
         Self {
             reader,
-            scratch: Vec::new(),
+            scratch: String::new(),
             text: String::new(),
             kind: None,
             bytes_received: 0,

@@ -285,7 +285,7 @@ fn pr_l18_a_typed_lists_items_get_its_kind() {
 fn packs_as_much_as_is_to_be_kept() {
     let text = r#"{"metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"7","labels":{"x":"y"},"managedFields":[]}}"#;
     with_usable(text, |item| {
-        let pack = |keep| item.pack(&mut Vec::new(), keep).unwrap();
+        let pack = |keep| item.pack(&mut String::new(), keep).unwrap();
         let json = pack(Keep::Json);
         assert_eq!((json.key(), json.uid()), ("n/a", "u"));
         assert_eq!(json.json(), item.json_pieces().concat());
