@@ -140,22 +140,32 @@ fn wait_burst<P: Payload>(
     });
 }
 
+/// Writes a burst to a watch.
+type Send = Box<dyn FnMut(Bytes)>;
+
 /// Measures bursts through an informer that is live; `send` writes one, from wherever it does.
 fn time_bursts(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: &str,
     builder: InformerBuilder<Raw>,
     mut burst: Burst,
-    sender: impl FnOnce() -> Box<dyn FnMut(Bytes)>,
+    sender: impl Fn() -> Option<Send>,
 ) {
     let (runtime, tally) = (runtime(), Tally::default());
     let informer = build(builder, &tally);
     let handle = informer.handle();
     let running = runtime.spawn(informer.run());
     runtime.block_on(async { handle.wait_synced(LIMIT).await.expect("it syncs") });
-    // The watch is asked for in the informer's next turn.
-    runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
-    let (mut send, mut sent) = (sender(), 0);
+    // The watch is asked for in one of the informer's next turns.
+    let mut send = runtime.block_on(async {
+        loop {
+            if let Some(send) = sender() {
+                return send;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let mut sent = 0;
     group.bench_function(id, |b| {
         b.iter_custom(|count| {
             let mut spent = Duration::ZERO;
@@ -184,8 +194,10 @@ fn burst(c: &mut Criterion) {
     group
         .sample_size(10)
         .throughput(Throughput::Elements(PODS as u64));
-    let scripted = script.clone();
-    let sender = || -> Box<dyn FnMut(Bytes)> { Box::new(move |bytes| scripted.send(&bytes)) };
+    let sender = || -> Option<Send> {
+        let script = script.clone();
+        Some(Box::new(move |bytes| script.send(&bytes)))
+    };
     let lines = Burst::new(PODS, PODS);
     time_bursts(
         &mut group,
@@ -202,7 +214,7 @@ fn burst(c: &mut Criterion) {
         "10k/loopback-raw",
         over_loopback(&server),
         chunked,
-        || writer(server.watch()),
+        || server.try_watch().map(writer),
     );
     let mut stream = server.request(PATH);
     discard_head(&mut stream);
@@ -217,7 +229,7 @@ fn burst(c: &mut Criterion) {
 }
 
 /// A thread that writes what it is given to the stream.
-fn writer(mut stream: std::net::TcpStream) -> Box<dyn FnMut(Bytes)> {
+fn writer(mut stream: std::net::TcpStream) -> Send {
     let (sender, receiver) = std::sync::mpsc::channel::<Bytes>();
     std::thread::spawn(move || {
         for bytes in receiver {

@@ -159,6 +159,12 @@ impl Loopback {
         opened.expect("a client opens a watch")
     }
 
+    /// The next watch, if a client has opened one.
+    #[must_use]
+    pub fn try_watch(&self) -> Option<TcpStream> {
+        self.watches.try_recv().ok()
+    }
+
     /// A connection that has asked for the list or for a watch: for floors without any engine.
     ///
     /// # Panics
