@@ -218,7 +218,8 @@ func (l *latencies) take(object any, annotation string) {
 		return
 	}
 	sent, err := strconv.ParseInt(accessor.GetAnnotations()[annotation], 10, 64)
-	if err != nil {
+	if err != nil || sent == 0 {
+		// Never sent as an event: a relist tells every object as an update.
 		return
 	}
 	l.lock.Lock()

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tidings::{Informer, ListMode, Raw, Resource, Scope, Store};
-use tidings_http::{Client, ClientConfig};
+use tidings_http::{Client, ClientConfig, kubeconfig};
 
 /// The server begins its events some seconds after the sync: stay clear of the start.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -25,21 +25,28 @@ const BATCH: usize = 256;
 const SAMPLES_MAX: usize = 1 << 22;
 
 fn main() -> Result<()> {
-    let (mut server, mut seconds) = (String::new(), 10);
+    let (mut config, mut seconds) = (None, 10);
     let mut words = env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words
             .next()
             .with_context(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
-            "--server" => server = value,
+            "--server" => config = Some(ClientConfig::from_server(&value).context("--server")?),
+            "--kubeconfig" => {
+                let overrides = kubeconfig::Overrides {
+                    path: Some(value.into()),
+                    ..kubeconfig::Overrides::default()
+                };
+                config = Some(kubeconfig::load(&overrides).context("--kubeconfig")?);
+            }
             "--get-bench" => seconds = value.parse().context("--get-bench")?,
             // The server decides how many; the reads decide when it ends.
             "--events" => {}
             _ => bail!("unknown flag {flag}"),
         }
     }
-    let config = ClientConfig::from_server(&server).context("--server")?;
+    let config = config.context("--server or --kubeconfig is needed")?;
     let scope = Scope::all(Resource::parse("v1/pods")?);
     let informer = Informer::<Raw>::builder(Client::new(config)?, scope)
         .list_mode(ListMode::WatchList)
