@@ -106,36 +106,61 @@ fn sync(c: &mut Criterion) {
     group.finish();
 }
 
+/// One turn of the machine for each 256 KiB that was read, and one for each event: what a
+/// publication an event costs.
 fn burst(c: &mut Criterion) {
-    let list = pods::list(PODS);
     let mut burst = Burst::new(PODS, PODS);
     let mut group = c.benchmark_group("pipeline/burst");
     group
         .sample_size(20)
         .throughput(Throughput::Elements(PODS as u64));
     for (name, order) in ORDERS {
-        let tally = Tally::default();
-        let mut feed = Feed::new(order, tally.handler());
-        feed.list(list.as_bytes());
-        let mut sent = 0;
-        group.bench_function(BenchmarkId::new("10k", name), |b| {
-            b.iter_custom(|iterations| {
-                let mut spent = Duration::ZERO;
-                for _ in 0..iterations {
-                    burst.renumber();
-                    let start = Instant::now();
-                    feed.watch(black_box(burst.bytes()));
-                    spent += start.elapsed();
-                    sent += PODS as u64;
-                    assert_eq!(tally.updated(), sent);
-                }
-                spent
-            });
+        time_burst(&mut group, name, order, &mut burst, |feed, burst| {
+            feed.watch(black_box(burst.bytes()));
         });
-        assert_eq!(feed.pipeline().indexer().len(), PODS);
     }
+    let order = Order::Arrival;
+    time_burst(
+        &mut group,
+        "event-by-event",
+        order,
+        &mut burst,
+        |feed, burst| {
+            for event in 0..PODS {
+                feed.watch(black_box(burst.event(event)));
+            }
+        },
+    );
     burst_floors(&mut group, &burst);
     group.finish();
+}
+
+fn time_burst(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    order: Order,
+    burst: &mut Burst,
+    send: impl Fn(&mut Feed, &Burst),
+) {
+    let tally = Tally::default();
+    let mut feed = Feed::new(order, tally.handler());
+    feed.list(pods::list(PODS).as_bytes());
+    let mut sent = 0;
+    group.bench_function(BenchmarkId::new("10k", name), |b| {
+        b.iter_custom(|iterations| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..iterations {
+                burst.renumber();
+                let start = Instant::now();
+                send(&mut feed, burst);
+                spent += start.elapsed();
+                sent += PODS as u64;
+                assert_eq!(tally.updated(), sent);
+            }
+            spent
+        });
+    });
+    assert_eq!(feed.pipeline().indexer().len(), PODS);
 }
 
 fn burst_floors(group: &mut BenchmarkGroup<'_, WallTime>, burst: &Burst) {

@@ -62,25 +62,27 @@ fn main() -> Result<()> {
         let running = tokio::spawn(informer.run());
         handle.wait_synced(Duration::from_secs(120)).await?;
         let store = handle.store().clone();
+        let changes = || handle.watch_progress().borrow().changes;
+        tokio::time::sleep(WARM_UP).await;
+        let (before, start) = (changes(), Instant::now());
         let (done, result) = tokio::sync::oneshot::channel();
         thread::spawn(move || done.send(measure(&store, Duration::from_secs(seconds))));
         let figures = result.await.context("the reading thread")??;
-        let changes = handle.watch_progress().borrow().changes;
-        let objects = handle.store().len() as u64;
-        ensure!(
-            changes > objects,
-            "there were no writes: {changes} changes of {objects} objects"
-        );
+        let writes = u32::try_from(changes() - before).context("the writes")?;
+        let rate = (f64::from(writes) / start.elapsed().as_secs_f64()).round();
+        let objects = handle.store().len();
+        ensure!(writes > 0, "nothing was written");
         handle.stop();
         running.await?;
-        Ok::<_, anyhow::Error>(json!({"objects": objects, "list_bytes": 0, "get_ns": figures}))
+        Ok::<_, anyhow::Error>(
+            json!({"objects": objects, "list_bytes": 0, "events_per_s": rate, "get_ns": figures}),
+        )
     })?;
     println!("{report}");
     Ok(())
 }
 
 fn measure(store: &Store<Raw>, time: Duration) -> Result<Value> {
-    thread::sleep(WARM_UP);
     let keys: Vec<String> = store
         .snapshot()
         .iter()

@@ -106,6 +106,7 @@ const GETS: &[Column] = &[
         Per::Unit(1.0),
         0,
     ),
+    column("writes/s", &["events_per_s"], Per::Unit(1.0), 0),
     column("clock alone, ns", &["get_ns", "timer"], Per::Unit(1.0), 0),
 ];
 
@@ -133,8 +134,10 @@ fn main() {
             .collect();
         let tables: &[(&str, &[Column])] = if scenario.starts_with("relist") {
             &[("relist", RELIST)]
+        } else if scenario.starts_with("gets") {
+            &[("gets", GETS)]
         } else {
-            &[("sync", SYNC), ("events", EVENTS), ("gets", GETS)]
+            &[("sync", SYNC), ("events", EVENTS)]
         };
         for (what, columns) in tables {
             print_table(&scenario, what, columns, &of_scenario);
