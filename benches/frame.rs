@@ -13,9 +13,8 @@ use tidings_api::{
     page::{PageDecoder, PageEvent},
     scan::{Item, Keep, Progress, Scan},
 };
+use tidings_benches::pods;
 use tidings_scan::Carry;
-
-mod pods;
 
 const POD_COUNT: usize = 2_000;
 const CHUNKS: [(&str, usize); 3] = [

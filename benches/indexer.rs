@@ -14,14 +14,11 @@ use std::{
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::RwLock;
+use tidings_benches::store::{SameHash, entry, filled, key, shuffled, write_at_a_pace};
 use tidings_engine::{
     entry::Entry,
     indexer::{Indexer, IndexerConfig, Seen, StoreReader, Sweep},
 };
-
-mod store;
-
-use store::{SameHash, entry, filled, key, shuffled, write_at_a_pace};
 
 const COUNT: usize = 100_000;
 

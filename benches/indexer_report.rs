@@ -17,11 +17,8 @@ use std::{
 
 use parking_lot::RwLock;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tidings_benches::store::{SameHash, entry, filled, key, shuffled, write_at_a_pace};
 use tidings_engine::{entry::Entry, indexer::Sweep};
-
-mod store;
-
-use store::{entry, filled, key, shuffled};
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -29,11 +26,12 @@ static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const COUNT: usize = 100_000;
 
 fn main() {
-    // `cargo test --benches` runs this too, with another argument.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
+    // `cargo test --benches` runs this too, with another argument; smoke mode has both.
+    let has = |wanted| std::env::args().any(|argument| argument == wanted);
+    if !has("--bench") || has("--test") {
+        return overhead(&[1_000]);
     }
-    overhead();
+    overhead(&[1_000, 10_000, 25_000, 50_000, 100_000, 200_000]);
     allocations();
     reads();
     events();
@@ -41,8 +39,8 @@ fn main() {
 }
 
 /// Bytes beside the objects' own, with one index of 50 values.
-fn overhead() {
-    for count in [1_000, 10_000, 25_000, 50_000, 100_000, 200_000] {
+fn overhead(counts: &[usize]) {
+    for &count in counts {
         let region = Region::new(GLOBAL);
         let indexer = filled(count, 1);
         let change = region.change();
@@ -116,7 +114,7 @@ fn events() {
 fn reads() {
     let mut indexer = filled(COUNT, 1);
     let reader = indexer.reader();
-    let map: HashMap<Box<str>, Entry<()>, store::SameHash> = reader
+    let map: HashMap<Box<str>, Entry<()>, SameHash> = reader
         .snapshot()
         .iter()
         .map(|entry| (entry.object.key().into(), entry.clone()))
@@ -146,7 +144,7 @@ fn reads() {
     println!("get/100k, ns:\n    {}", turns());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writer = scope.spawn(|| store::write_at_a_pace(&mut indexer, COUNT, &stop));
+        let writer = scope.spawn(|| write_at_a_pace(&mut indexer, COUNT, &stop));
         println!("get/100k under 10k writes/s, ns:\n    {}", turns());
         stop.store(true, Ordering::Relaxed);
         assert!(writer.join().expect("the writer ends") > 1_000);
@@ -238,10 +236,28 @@ fn waits() {
         },
     );
     println!("wait/replace/peer-rwlock: {peer} ns");
+    println!(
+        "wait/replace of the peer: p99.9 1/{}, longest 1/{}",
+        peer.p999 / replaced.p999.max(1),
+        peer.longest / replaced.longest.max(1)
+    );
+}
+
+/// A reader's waits in nanoseconds.
+struct Waits {
+    text: String,
+    p999: u128,
+    longest: u128,
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// Times each of a reader's gets while `work` is done.
-fn watch(get: impl Fn(&str) + Sync, work: impl FnOnce()) -> String {
+fn watch(get: impl Fn(&str) + Sync, work: impl FnOnce()) -> Waits {
     let keys: Vec<_> = shuffled(COUNT).into_iter().map(key).collect();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -255,7 +271,11 @@ fn watch(get: impl Fn(&str) + Sync, work: impl FnOnce()) -> String {
                 get(key);
                 times.push(start.elapsed().as_nanos());
             }
-            summary(&mut times)
+            Waits {
+                text: summary(&mut times),
+                p999: times[(times.len() - 1) * 999 / 1_000],
+                longest: times.last().copied().unwrap_or(0),
+            }
         });
         work();
         stop.store(true, Ordering::Relaxed);

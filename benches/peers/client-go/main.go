@@ -23,14 +23,18 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // options are the flags.
 type options struct {
 	server     string
+	kubeconfig string
 	mode       string
 	list       string
 	prune      bool
+	protobuf   bool
+	load       int
 	events     int
 	annotation string
 	getBench   int
@@ -39,13 +43,23 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.server, "server", "", "URL of the replay server")
+	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "a kubeconfig, in place of -server")
+	flag.IntVar(&o.load, "load", 0, "measure nothing: create this many pods, and end")
 	flag.StringVar(&o.mode, "mode", "typed", "typed or dynamic")
 	flag.StringVar(&o.list, "list", "watchlist", "watchlist (client-go's default) or list")
 	flag.BoolVar(&o.prune, "prune", false, "drop managedFields with a transform")
+	flag.BoolVar(&o.protobuf, "protobuf", false, "ask for protobuf, with -mode typed; the replay server has JSON alone")
 	flag.IntVar(&o.events, "events", 0, "after the sync, wait for this many events")
 	flag.StringVar(&o.annotation, "latency-annotation", "tidings.dev/sent-at", "where events carry their send time")
 	flag.IntVar(&o.getBench, "get-bench", 0, "read the store for this many seconds from a goroutine of its own")
 	flag.Parse()
+	if o.load > 0 {
+		if err := load(o); err != nil {
+			fmt.Fprintf(os.Stderr, "tidings-peer-client-go: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	report, err := measure(o)
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(report)
@@ -118,9 +132,6 @@ func measure(o options) (map[string]any, error) {
 
 // newInformer makes a shared informer on the pods of the replay server.
 func newInformer(o options) (cache.SharedIndexInformer, error) {
-	if o.server == "" {
-		return nil, errors.New("-server is needed; see -help")
-	}
 	switch o.list {
 	case "watchlist", "list":
 		// client-go reads its feature gates from the environment, at the first use.
@@ -130,8 +141,10 @@ func newInformer(o options) (cache.SharedIndexInformer, error) {
 	default:
 		return nil, fmt.Errorf("unknown -list %s", o.list)
 	}
-	config := &rest.Config{Host: o.server, QPS: -1}
-	config.ContentType = "application/json"
+	config, err := o.config()
+	if err != nil {
+		return nil, err
+	}
 	indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
 	switch o.mode {
 	case "typed":
@@ -150,6 +163,26 @@ func newInformer(o options) (cache.SharedIndexInformer, error) {
 	default:
 		return nil, fmt.Errorf("unknown -mode %s", o.mode)
 	}
+}
+
+// config says how to reach the server; the client does not limit its own rate.
+func (o options) config() (*rest.Config, error) {
+	config := &rest.Config{Host: o.server}
+	if o.kubeconfig != "" {
+		var err error
+		if config, err = clientcmd.BuildConfigFromFlags("", o.kubeconfig); err != nil {
+			return nil, err
+		}
+	}
+	if config.Host == "" {
+		return nil, errors.New("-server or -kubeconfig is needed; see -help")
+	}
+	config.QPS = -1
+	config.ContentType = "application/json"
+	if o.protobuf {
+		config.ContentType = "application/vnd.kubernetes.protobuf"
+	}
+	return config, nil
 }
 
 // prune drops managedFields, as many users of client-go do.
@@ -185,7 +218,8 @@ func (l *latencies) take(object any, annotation string) {
 		return
 	}
 	sent, err := strconv.ParseInt(accessor.GetAnnotations()[annotation], 10, 64)
-	if err != nil {
+	if err != nil || sent == 0 {
+		// Never sent as an event: a relist tells every object as an update.
 		return
 	}
 	l.lock.Lock()

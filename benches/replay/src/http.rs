@@ -4,7 +4,8 @@
 //! costs the server no copy of its own.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::TcpStream;
+
+use crate::connection::Connection;
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// A chunk is sent when it has this many bytes or slices.
@@ -27,7 +28,7 @@ impl Request {
     ///
     /// # Errors
     /// A failed read, or a head that is too long or not HTTP.
-    pub fn read(stream: &mut TcpStream, carry: &mut Vec<u8>) -> io::Result<Option<Self>> {
+    pub fn read(stream: &mut Connection, carry: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let head_len = loop {
             if let Some(end) = carry.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end + 4;
@@ -87,7 +88,7 @@ impl Request {
 }
 
 /// Drops the body of a request; no route reads one.
-fn discard(stream: &mut TcpStream, carry: &mut Vec<u8>, mut len: usize) -> io::Result<()> {
+fn discard(stream: &mut Connection, carry: &mut Vec<u8>, mut len: usize) -> io::Result<()> {
     let buffered = len.min(carry.len());
     carry.drain(..buffered);
     len -= buffered;
@@ -98,7 +99,7 @@ fn discard(stream: &mut TcpStream, carry: &mut Vec<u8>, mut len: usize) -> io::R
 ///
 /// # Errors
 /// A failed write.
-pub fn respond(stream: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+pub fn respond(stream: &mut Connection, status: &str, body: &str) -> io::Result<()> {
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -108,7 +109,7 @@ pub fn respond(stream: &mut TcpStream, status: &str, body: &str) -> io::Result<(
 
 /// A response body under way, in chunks of borrowed slices.
 pub struct Chunks<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Connection,
     slices: Vec<&'a [u8]>,
     bytes: usize,
 }
@@ -118,7 +119,7 @@ impl<'a> Chunks<'a> {
     ///
     /// # Errors
     /// A failed write.
-    pub fn start(stream: &'a mut TcpStream) -> io::Result<Self> {
+    pub fn start(stream: &'a mut Connection) -> io::Result<Self> {
         stream.write_all(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
         )?;
@@ -179,19 +180,12 @@ impl<'a> Chunks<'a> {
     }
 
     /// Tells whether the client has closed its side; waits at most a millisecond.
-    pub fn is_closed(&self) -> bool {
-        let timeout = Some(std::time::Duration::from_millis(1));
-        if self.stream.set_read_timeout(timeout).is_err() {
-            return true;
-        }
-        match self.stream.peek(&mut [0]) {
-            Ok(len) => len == 0,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-        }
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.is_closed()
     }
 }
 
-fn write_all_vectored(stream: &mut TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+fn write_all_vectored(stream: &mut Connection, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     while !slices.is_empty() {
         match stream.write_vectored(slices) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::SharedServer;
 use crate::args::Args;
+use crate::connection::{Connection, Identity};
 use crate::generator::{self, Phase, Stats};
 use crate::http::{Chunks, Request, respond};
 use crate::pods::{Catalog, KIND};
@@ -25,6 +26,9 @@ pub struct Server {
     orders: Mutex<Order>,
     ordered: Condvar,
     stats: Stats,
+    identity: Option<Identity>,
+    /// Whether a watch has been told that its version has expired.
+    expired: AtomicBool,
 }
 
 /// The newest order; watches compare its number with the last one they obeyed.
@@ -36,7 +40,7 @@ struct Order {
 
 impl Server {
     /// Makes a server that is not yet listening.
-    pub fn new(catalog: Catalog, args: Args) -> SharedServer {
+    pub fn new(catalog: Catalog, args: Args, identity: Option<Identity>) -> SharedServer {
         let phase = Phase {
             events: args.events,
             rate: args.rate,
@@ -47,6 +51,8 @@ impl Server {
             orders: Mutex::new(Order { number: 0, phase }),
             ordered: Condvar::new(),
             stats: Stats::default(),
+            identity,
+            expired: AtomicBool::new(false),
         })
     }
 
@@ -64,8 +70,12 @@ impl Server {
         }
     }
 
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        let mut stream = match &self.identity {
+            None => Connection::Plain(stream),
+            Some(identity) => identity.accept(stream)?,
+        };
         let mut carry = Vec::new();
         while let Some(request) = Request::read(&mut stream, &mut carry)? {
             match (request.method.as_str(), request.path.as_str()) {
@@ -87,7 +97,7 @@ impl Server {
     }
 
     /// Answers a list; like an API server with a watch cache, it ignores `limit` at RV 0.
-    fn list(&self, stream: &mut TcpStream, request: &Request) -> io::Result<()> {
+    fn list(&self, stream: &mut Connection, request: &Request) -> io::Result<()> {
         let total = self.catalog.len();
         let first = request
             .param("continue")
@@ -137,7 +147,7 @@ impl Server {
     }
 
     /// Answers a watch and stays with it until the client closes the connection.
-    fn watch(&self, stream: &mut TcpStream, request: &Request) -> io::Result<()> {
+    fn watch(&self, stream: &mut Connection, request: &Request) -> io::Result<()> {
         let list_rv = self.catalog.list_rv();
         let mut next = request
             .param("resourceVersion")
@@ -148,6 +158,14 @@ impl Server {
         if request.flag("sendInitialEvents") {
             next = 0;
             self.send_initial_events(&mut out, request.metadata_only)?;
+        }
+        if let Some(delay) = self.args.expire_ms
+            && next == 0
+            && !self.expired.swap(true, Ordering::SeqCst)
+        {
+            std::thread::sleep(Duration::from_millis(delay));
+            out.write_framed(format!("{:x}\r\n{EXPIRED}\n\r\n", EXPIRED.len() + 1).as_bytes())?;
+            return out.finish();
         }
         let delay = self
             .args
@@ -230,7 +248,7 @@ impl Server {
         *self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, stream: &mut TcpStream, request: &Request) -> io::Result<()> {
+    fn start(&self, stream: &mut Connection, request: &Request) -> io::Result<()> {
         let value = |name, default| request.param(name).map_or(Ok(default), str::parse::<u64>);
         let (Ok(events), Ok(rate)) = (
             value("events", self.args.events),
@@ -275,6 +293,7 @@ fn discovery(path: &str) -> Option<&'static str> {
     })
 }
 
+const EXPIRED: &str = r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}"#;
 const NOT_FOUND: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the replay server has no such path","reason":"NotFound","code":404}"#;
 const NOT_ALLOWED: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the replay server is read-only","reason":"MethodNotAllowed","code":405}"#;
 const BAD_REQUEST: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"events and rate must be whole numbers","reason":"BadRequest","code":400}"#;

@@ -3,6 +3,7 @@
 /// What `--help` prints.
 pub const HELP: &str = "\
 usage: tidings-peer-kube-rs --server URL [flags]
+  --kubeconfig PATH               a kubeconfig, in place of --server
   --mode typed|dynamic|metadata   what the store holds (default typed)
   --list paged|watchlist          kube-rs's default paged list, or a streaming list (default paged)
   --prune                         drop managedFields with `modify`
@@ -30,6 +31,7 @@ pub enum List {
 /// The flags, with defaults filled in.
 pub struct Args {
     pub server: String,
+    pub kubeconfig: String,
     pub mode: Mode,
     pub list: List,
     pub prune: bool,
@@ -47,6 +49,7 @@ impl Args {
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut args = Self {
             server: String::new(),
+            kubeconfig: String::new(),
             mode: Mode::Typed,
             list: List::Paged,
             prune: false,
@@ -69,6 +72,7 @@ impl Args {
                 .ok_or_else(|| format!("{flag} needs a value"))?;
             match (flag.as_str(), value.as_str()) {
                 ("--server", _) => args.server = value,
+                ("--kubeconfig", _) => args.kubeconfig = value,
                 ("--mode", "typed") => args.mode = Mode::Typed,
                 ("--mode", "dynamic") => args.mode = Mode::Dynamic,
                 ("--mode", "metadata") => args.mode = Mode::Metadata,
@@ -88,8 +92,8 @@ impl Args {
                 _ => return Err(format!("cannot read {flag} {value}; see --help")),
             }
         }
-        if args.server.is_empty() {
-            return Err("--server is needed; see --help".to_owned());
+        if args.server.is_empty() && args.kubeconfig.is_empty() {
+            return Err("--server or --kubeconfig is needed; see --help".to_owned());
         }
         Ok(Some(args))
     }

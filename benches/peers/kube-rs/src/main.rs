@@ -14,6 +14,7 @@ use std::pin::pin;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -64,11 +65,7 @@ fn run() -> Result<(), String> {
 }
 
 async fn measure(args: Args) -> Result<Map<String, Value>, String> {
-    let url = args
-        .server
-        .parse()
-        .map_err(|error| format!("--server: {error}"))?;
-    let client = Client::try_from(kube::Config::new(url))
+    let client = Client::try_from(config(&args).await?)
         .map_err(|error| format!("cannot make a client: {error}"))?;
     let config = match args.list {
         List::Paged => watcher::Config::default(),
@@ -103,6 +100,21 @@ async fn measure(args: Args) -> Result<Map<String, Value>, String> {
             }
         }
     }
+}
+
+/// Returns how to reach the server.
+async fn config(args: &Args) -> Result<kube::Config, String> {
+    if args.kubeconfig.is_empty() {
+        let url = args.server.parse();
+        let url = url.map_err(|error| format!("--server: {error}"))?;
+        return Ok(kube::Config::new(url));
+    }
+    let failed = |error| format!("--kubeconfig: {error}");
+    let kubeconfig = Kubeconfig::read_from(&args.kubeconfig).map_err(failed)?;
+    let options = KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(failed)
 }
 
 fn prune<K: Resource>(object: &mut K) {
@@ -179,14 +191,19 @@ fn take<K: Resource>(event: Event<K>, args: &Args, latencies: &mut Latencies) {
     }
 }
 
+/// Returns the next event. A version that the server has forgotten is no failure: the watcher
+/// lists again.
 async fn next<K, S>(stream: &mut S) -> Result<Event<K>, String>
 where
     S: Stream<Item = watcher::Result<Event<K>>> + Unpin,
 {
-    match stream.next().await {
-        Some(Ok(event)) => Ok(event),
-        Some(Err(error)) => Err(format!("the watcher failed: {error}")),
-        None => Err("the watcher ended".to_owned()),
+    loop {
+        match stream.next().await {
+            Some(Ok(event)) => return Ok(event),
+            Some(Err(watcher::Error::WatchError(status))) if status.code == 410 => {}
+            Some(Err(error)) => return Err(format!("the watcher failed: {error}")),
+            None => return Err("the watcher ended".to_owned()),
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! In: one JSON object a line on stdin, `{"scenario", "peer", "load", "report"}`. Out: one table a
 //! scenario and kind of figure; a cell is the median, the range in brackets, and how many times
-//! the figure of the first peer called `ours...` that is.
+//! the figure of the first peer called `ours...` that is. A last table sums up: our figure beside
+//! the best of each family of peers, a family being what stands before the first dash.
 
 use std::io::Read;
 
 use serde_json::Value;
 
 /// A column: its title, the path of the figure in the report, and what to divide it by.
+#[derive(Clone, Copy)]
 struct Column {
     title: &'static str,
     path: &'static [&'static str],
@@ -25,6 +27,8 @@ enum Per {
     Object(f64),
     /// The report's number of events, times a unit.
     Event(f64),
+    /// Another figure of the report, in hundredths.
+    Percent(&'static str),
 }
 
 const fn column(
@@ -62,6 +66,28 @@ const EVENTS: &[Column] = &[
     column("p99.9, us", &["latency_us", "p999"], Per::Unit(1.0), 0),
     column("max, us", &["latency_us", "max"], Per::Unit(1.0), 0),
 ];
+const RELIST: &[Column] = &[
+    column("peak RSS, MB", &["peak_rss_bytes"], Per::Unit(1e6), 0),
+    column(
+        "peak after the relist, MB",
+        &["events_peak_rss_bytes"],
+        Per::Unit(1e6),
+        0,
+    ),
+    column(
+        "of the peak before, %",
+        &["events_peak_rss_bytes"],
+        Per::Percent("peak_rss_bytes"),
+        0,
+    ),
+    column("CPU of the sync, ms", &["sync_cpu_ms"], Per::Unit(1.0), 0),
+    column(
+        "CPU after it, ms",
+        &["after_sync_cpu_ms"],
+        Per::Unit(1.0),
+        0,
+    ),
+];
 const GETS: &[Column] = &[
     column("get mean, ns", &["get_ns", "mean"], Per::Unit(1.0), 0),
     column("timed get p50, ns", &["get_ns", "p50"], Per::Unit(1.0), 0),
@@ -80,6 +106,7 @@ const GETS: &[Column] = &[
         Per::Unit(1.0),
         0,
     ),
+    column("writes/s", &["events_per_s"], Per::Unit(1.0), 0),
     column("clock alone, ns", &["get_ns", "timer"], Per::Unit(1.0), 0),
 ];
 
@@ -105,8 +132,94 @@ fn main() {
             .iter()
             .filter(|line| line["scenario"] == scenario.as_str())
             .collect();
-        for (what, columns) in [("sync", SYNC), ("events", EVENTS), ("gets", GETS)] {
+        let tables: &[(&str, &[Column])] = if scenario.starts_with("relist") {
+            &[("relist", RELIST)]
+        } else if scenario.starts_with("gets") {
+            &[("gets", GETS)]
+        } else {
+            &[("sync", SYNC), ("events", EVENTS)]
+        };
+        for (what, columns) in tables {
             print_table(&scenario, what, columns, &of_scenario);
+        }
+    }
+    print_summary(&lines);
+}
+
+/// What the summary shows of a scenario: its name's beginning, the column, whether more is better.
+const SUMMARY: &[(&str, Column, bool)] = &[
+    ("burst", SYNC[3], false),
+    ("burst", SYNC[5], false),
+    ("burst", EVENTS[0], true),
+    ("burst", EVENTS[1], false),
+    ("latency", EVENTS[2], false),
+    ("latency", EVENTS[3], false),
+    ("gets", GETS[0], false),
+    ("gets", GETS[3], false),
+    ("relist", RELIST[2], false),
+    ("relist", RELIST[4], false),
+    ("real", SYNC[0], false),
+    ("real", SYNC[3], false),
+    ("real", SYNC[5], false),
+];
+
+/// One line a figure: ours, then the best of each family and how many times ours that is.
+fn print_summary(lines: &[Value]) {
+    let peers = distinct(lines, "peer");
+    let mut families: Vec<&str> = Vec::new();
+    for peer in &peers {
+        let family = peer.split('-').next().unwrap_or_default();
+        if family != "ours" && !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    println!("\n### Summary\n");
+    let heads: String = families
+        .iter()
+        .map(|family| format!(" best of {family} |"))
+        .collect();
+    println!("| scenario | figure | first of ours |{heads}");
+    println!("|---|---|---|{}", "---|".repeat(families.len()));
+    for scenario in distinct(lines, "scenario") {
+        let of_scenario: Vec<&Value> = lines
+            .iter()
+            .filter(|line| line["scenario"] == scenario.as_str())
+            .collect();
+        let rows = SUMMARY
+            .iter()
+            .filter(|(name, ..)| scenario.starts_with(name));
+        for (_, column, more_is_better) in rows {
+            let of = |peer: &String| median(&samples(column, &of_scenario, peer));
+            let ours = peers.iter().find(|peer| peer.starts_with("ours"));
+            let Some(ours) = ours.and_then(of) else {
+                continue;
+            };
+            let best_of = |family: &&str| {
+                let mut found: Vec<(f64, &str)> = peers
+                    .iter()
+                    .filter(|peer| peer.split('-').next() == Some(family))
+                    .filter_map(|peer| Some((of(peer)?, peer.as_str())))
+                    .collect();
+                found.sort_by(|left, right| left.0.total_cmp(&right.0));
+                let best = if *more_is_better {
+                    found.last()
+                } else {
+                    found.first()
+                };
+                best.map_or_else(
+                    || " - |".to_owned(),
+                    |(value, peer)| {
+                        let decimals = column.decimals;
+                        format!(" {value:.decimals$} {:.2}x ({peer}) |", value / ours)
+                    },
+                )
+            };
+            let cells: String = families.iter().map(best_of).collect();
+            let decimals = column.decimals;
+            println!(
+                "| {scenario} | {} | {ours:.decimals$} |{cells}",
+                column.title
+            );
         }
     }
 }
@@ -160,15 +273,21 @@ fn samples(column: &Column, lines: &[&Value], peer: &str) -> Vec<f64> {
 
 fn figure(column: &Column, line: &Value) -> Option<f64> {
     let report = &line["report"];
-    let raw = column
-        .path
-        .iter()
-        .fold(report, |value, key| &value[*key])
-        .as_f64()?;
+    let raw = match column.path {
+        // The whole run without the sync; it contains the end of the process.
+        ["after_sync_cpu_ms"] => {
+            report["total_cpu_ms"].as_f64()? - report["sync_cpu_ms"].as_f64()?
+        }
+        path => path
+            .iter()
+            .fold(report, |value, key| &value[*key])
+            .as_f64()?,
+    };
     let divisor = match column.per {
         Per::Unit(unit) => unit,
         Per::Object(unit) => unit * report["objects"].as_f64()?,
         Per::Event(unit) => unit * report["events"].as_f64()?,
+        Per::Percent(field) => report[field].as_f64()? / 100.0,
     };
     (divisor > 0.0).then(|| raw / divisor)
 }

@@ -4,7 +4,8 @@
 //! and apiVersion.
 
 /// A list body of `count` pods.
-pub(crate) fn list(count: usize) -> String {
+#[must_use]
+pub fn list(count: usize) -> String {
     let items: Vec<String> = (0..count)
         .map(|index| format!("{{{}}}", pod(index)))
         .collect();
@@ -15,7 +16,8 @@ pub(crate) fn list(count: usize) -> String {
 }
 
 /// A watch stream of `count` MODIFIED events, a line each.
-pub(crate) fn events(count: usize) -> String {
+#[must_use]
+pub fn events(count: usize) -> String {
     (0..count)
         .map(|index| {
             format!(
@@ -27,13 +29,106 @@ pub(crate) fn events(count: usize) -> String {
 }
 
 /// One pod as an object of its own.
-pub(crate) fn object(index: usize) -> String {
+#[must_use]
+pub fn object(index: usize) -> String {
     format!("{{{}}}", pod(index))
 }
 
 /// The name of a pod.
-pub(crate) fn name(index: usize) -> String {
+#[must_use]
+pub fn name(index: usize) -> String {
     format!("app-{index:05}")
+}
+
+/// A burst of MODIFIED events as one piece of bytes, which can be given newer versions in place.
+///
+/// An informer drops events that are not newer than what it has: before each turn the burst is
+/// renumbered, outside of the measured time.
+pub struct Burst {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    versions: Vec<usize>,
+    next_version: u64,
+}
+
+impl Burst {
+    /// So many events about `objects` pods, in an order that no prefetcher guesses; bare lines.
+    #[must_use]
+    pub fn new(events: usize, objects: usize) -> Self {
+        Self::build(events, objects, false)
+    }
+
+    /// The same, each event an HTTP chunk of its own, as an API server writes them.
+    #[must_use]
+    pub fn chunked(events: usize, objects: usize) -> Self {
+        Self::build(events, objects, true)
+    }
+
+    fn build(events: usize, objects: usize, is_chunked: bool) -> Self {
+        let order = crate::store::shuffled(objects);
+        let mut burst = Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            versions: Vec::new(),
+            next_version: FIRST_VERSION + 100_000_000,
+        };
+        for event in 0..events {
+            let line = format!(
+                "{{\"type\":\"MODIFIED\",\"object\":{{\"kind\":\"Pod\",\"apiVersion\":\"v1\",{}}}}}\n",
+                pod(order[event % objects])
+            );
+            let (before, after) = if is_chunked {
+                (format!("{:x}\r\n", line.len()), "\r\n")
+            } else {
+                (String::new(), "")
+            };
+            burst.bytes.extend_from_slice(before.as_bytes());
+            let at = line.find(VERSION_FIELD).expect("a pod has a version");
+            burst
+                .versions
+                .push(burst.bytes.len() + at + VERSION_FIELD.len());
+            burst.bytes.extend_from_slice(line.as_bytes());
+            burst.bytes.extend_from_slice(after.as_bytes());
+            burst.ends.push(burst.bytes.len());
+        }
+        burst.renumber();
+        burst
+    }
+
+    /// Gives every event a version that is newer than all before, and returns the last one.
+    pub fn renumber(&mut self) -> u64 {
+        for &at in &self.versions {
+            let digits = format!("{:010}", self.next_version);
+            self.bytes[at..at + 10].copy_from_slice(digits.as_bytes());
+            self.next_version += 1;
+        }
+        self.next_version - 1
+    }
+
+    /// All events.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// One event.
+    #[must_use]
+    pub fn event(&self, number: usize) -> &[u8] {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[number]]
+    }
+
+    /// How many events there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
 }
 
 fn pod(index: usize) -> String {
@@ -47,7 +142,7 @@ fn pod(index: usize) -> String {
     text.replace("NAME", &name(index))
         .replace("APP", &format!("app-{:05}", index / 20))
         .replace("UID", &uid)
-        .replace("VERSION", &format!("{}", 4_000_000_000 + index))
+        .replace("VERSION", &format!("{}", FIRST_VERSION + index as u64))
         .replace("HASH", &format!("{:016x}", seed))
         .replace(
             "ADDRESS",
@@ -58,6 +153,10 @@ fn pod(index: usize) -> String {
             &format!("2026-10-{:02}T{:02}:00", 1 + seed % 28, seed / 31 % 24),
         )
 }
+
+/// The version of the first pod; all have ten digits.
+const FIRST_VERSION: u64 = 4_000_000_000;
+const VERSION_FIELD: &str = "\"resourceVersion\":\"";
 
 const METADATA: &str = concat!(
     r#""metadata":{"name":"NAME","generateName":"app-","namespace":"ns-07","uid":"UID","resourceVersion":"VERSION","generation":1,"creationTimestamp":"CREATED:07Z","#,

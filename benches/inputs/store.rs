@@ -18,19 +18,23 @@ use tidings_engine::{
 };
 
 /// Bytes of an object's JSON.
-pub(crate) const JSON_BYTES: usize = 4_400;
+pub const JSON_BYTES: usize = 4_400;
 /// Values of an index.
-pub(crate) const INDEX_VALUES: usize = 50;
+pub const INDEX_VALUES: usize = 50;
 
 static JSON: LazyLock<String> = LazyLock::new(|| "x".repeat(JSON_BYTES));
 
 /// The key of an object, 31 bytes.
-pub(crate) fn key(number: usize) -> String {
+pub fn key(number: usize) -> String {
     format!("namespace-{:02}/deployment-{number:07}", number % 60)
 }
 
 /// An object in a version.
-pub(crate) fn object(scratch: &mut String, number: usize, version: usize) -> Object {
+///
+/// # Panics
+///
+/// If the key is not of the form `namespace/name`.
+pub fn object(scratch: &mut String, number: usize, version: usize) -> Object {
     let key = key(number);
     let (namespace, name) = key.split_once('/').expect("it has a slash");
     let (uid, version) = (
@@ -50,14 +54,14 @@ pub(crate) fn object(scratch: &mut String, number: usize, version: usize) -> Obj
 }
 
 /// The entry of an object.
-pub(crate) fn entry(indexer: &Indexer<()>, number: usize, version: usize) -> Entry<()> {
+pub fn entry(indexer: &Indexer<()>, number: usize, version: usize) -> Entry<()> {
     let object = object(&mut String::new(), number, version);
     let hash = indexer.hash_key(object.key_bytes());
     Entry::new(hash, object, Value::Decoded(()))
 }
 
 /// An index function of 50 values that depends on the object's name: index `salt` has its own.
-pub(crate) fn by_node(salt: usize) -> IndexFn<()> {
+pub fn by_node(salt: usize) -> IndexFn<()> {
     let values: Vec<String> = (0..INDEX_VALUES)
         .map(|value| format!("node-{salt}-{value:03}.example.com"))
         .collect();
@@ -71,7 +75,11 @@ pub(crate) fn by_node(salt: usize) -> IndexFn<()> {
 }
 
 /// A published store of `count` objects with `indexes` indexes.
-pub(crate) fn filled(count: usize, indexes: usize) -> Indexer<()> {
+///
+/// # Panics
+///
+/// If two indexes have one name.
+pub fn filled(count: usize, indexes: usize) -> Indexer<()> {
     let mut indexer = Indexer::new(IndexerConfig {
         seed: 0x5eed,
         ..IndexerConfig::default()
@@ -91,7 +99,7 @@ pub(crate) fn filled(count: usize, indexes: usize) -> Indexer<()> {
 }
 
 /// Numbers below `below` in an order that no prefetcher guesses, the same in every run.
-pub(crate) fn shuffled(below: usize) -> Vec<usize> {
+pub fn shuffled(below: usize) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..below).collect();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for at in (1..below).rev() {
@@ -106,7 +114,11 @@ pub(crate) fn shuffled(below: usize) -> Vec<usize> {
 
 /// Upserts and publishes one object of `count` every 100 us until it is told to stop, and returns
 /// how many.
-pub(crate) fn write_at_a_pace(indexer: &mut Indexer<()>, count: usize, stop: &AtomicBool) -> u32 {
+///
+/// # Panics
+///
+/// If a write is not published.
+pub fn write_at_a_pace(indexer: &mut Indexer<()>, count: usize, stop: &AtomicBool) -> u32 {
     let start = Instant::now();
     let mut written = 0;
     let mut turn = 0;
@@ -126,9 +138,10 @@ pub(crate) fn write_at_a_pace(indexer: &mut Indexer<()>, count: usize, stop: &At
 
 /// std's map with the store's hash.
 #[derive(Clone)]
-pub(crate) struct SameHash(RapidSecrets);
+pub struct SameHash(RapidSecrets);
 
-pub(crate) struct SameHasher(RapidSecrets, u64);
+/// The hasher of [`SameHash`].
+pub struct SameHasher(RapidSecrets, u64);
 
 impl BuildHasher for SameHash {
     type Hasher = SameHasher;
