@@ -45,6 +45,26 @@ impl<P> Entry<P> {
             Value::Poisoned(poison) => poison.last_good.as_ref(),
         }
     }
+
+    /// Whether both are the same incarnation; an object without a uid is whatever stands there.
+    pub(crate) fn is_same_uid(&self, other: &Self) -> bool {
+        let (own, other) = (self.object.uid(), other.object.uid());
+        own == other || own.is_empty() || other.is_empty()
+    }
+}
+
+impl<P: Clone> Entry<P> {
+    /// The last good value of the same object goes with one that cannot be decoded (INV-S11).
+    pub(crate) fn with_last_good(self, stored: Option<&Self>) -> Self {
+        let Value::Poisoned(poison) = &self.value else {
+            return self;
+        };
+        let good = stored
+            .filter(|stored| stored.is_same_uid(&self))
+            .and_then(Self::effective);
+        let poison = Poison::new(poison.problem.clone(), good.cloned());
+        Self::new(self.hash, self.object, Value::Poisoned(Arc::new(poison)))
+    }
 }
 
 // === impl Ordinal ===

@@ -15,4 +15,6 @@ pub mod pages;
 
 pub mod fanout;
 
+pub mod view;
+
 pub mod pipeline;

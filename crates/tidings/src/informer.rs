@@ -15,11 +15,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     driver::{Command, Driver, Parts},
     error::{BuildError, Stopped, SyncError},
-    payload::Payload,
+    payload::{Payload, Raw},
     state::{Progress, State},
     store::Store,
     subscription::{Subscribers, Subscription},
     transport::{HttpTransport, Transport},
+    view::ViewBuilder,
 };
 
 /// A configured informer. [`Informer::run`] makes it live; its handles may be taken before.
@@ -165,14 +166,9 @@ impl<P: Payload> InformerBuilder<P> {
         let (state, state_out) = watch::channel(initial_state(&pipeline));
         let (progress, progress_out) = watch::channel(Progress::default());
         let subscribers = Arc::new(Subscribers::new(self.lag_max));
-        let handle = InformerHandle {
-            commands,
-            stop: Arc::new(stop),
-            state: state_out,
-            progress: progress_out.clone(),
-            store: Store::new(reader, progress_out),
-            subscribers: Arc::clone(&subscribers),
-        };
+        let store = Store::new(reader, progress_out.clone());
+        let watched = (state_out, progress_out);
+        let handle = InformerHandle::new(commands, stop, watched, store, Arc::clone(&subscribers));
         let driver = Driver::new(Parts {
             scope: self.scope,
             limits: self.limits,
@@ -225,7 +221,33 @@ impl<P: Payload> Informer<P> {
 
 // === impl InformerHandle ===
 
+impl InformerHandle<Raw> {
+    /// Begins to configure a view of what this informer follows, without another stream: other
+    /// types, or only some objects. It lives as long as this informer runs.
+    #[must_use]
+    pub fn view<P: Payload>(&self) -> ViewBuilder<P> {
+        ViewBuilder::new(self.clone())
+    }
+}
+
 impl<P: Payload> InformerHandle<P> {
+    pub(crate) fn new(
+        commands: mpsc::Sender<Command<P>>,
+        stop: watch::Sender<bool>,
+        (state, progress): (watch::Receiver<State>, watch::Receiver<Progress>),
+        store: Store<P>,
+        subscribers: Arc<Subscribers<P>>,
+    ) -> Self {
+        Self {
+            commands,
+            stop: Arc::new(stop),
+            state,
+            progress,
+            store,
+            subscribers,
+        }
+    }
+
     /// The store.
     #[must_use]
     pub const fn store(&self) -> &Store<P> {
@@ -412,12 +434,12 @@ fn initial_state<P: Payload>(pipeline: &Pipeline<P>) -> State {
 }
 
 /// A seed for jitter and hashing that differs from process to process and from call to call.
-fn rand_seed() -> u64 {
+pub(crate) fn rand_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0_u8)
 }
 
 /// Commands that may wait for the informer; senders wait beyond it.
-const COMMANDS_MAX: usize = 64;
+pub(crate) const COMMANDS_MAX: usize = 64;
 /// The default of [`InformerBuilder::subscription_lag_max`].
-const LAG_MAX: u64 = 100_000;
+pub(crate) const LAG_MAX: u64 = 100_000;

@@ -18,14 +18,19 @@ mod informer;
 mod state;
 mod store;
 mod subscription;
+mod view;
 
 pub use tidings_api::{
     Instant, Object, ObjectKey, Resource, ResourceVersion, limits::Limits, options::Scope,
+    selector::LabelSelector,
 };
 pub use tidings_engine::{
     delta_fifo::Order,
     entry::{Entry, Poison, Value},
-    fanout::{Event, Handler, HandlerId, HandlerOptions, HandlerState, HandlerStatus, Removal},
+    fanout::{
+        Event, FanoutLimits, Handler, HandlerId, HandlerOptions, HandlerState, HandlerStatus,
+        Removal,
+    },
     indexer::Snapshot,
     pipeline::{Dropped, PipelineConfig},
     reflector::{
@@ -42,4 +47,5 @@ pub use self::{
     state::{Progress, State},
     store::{Lookup, Store, WaitOutcome},
     subscription::{Lag, Subscription, SubscriptionEvent},
+    view::{View, ViewBuilder},
 };

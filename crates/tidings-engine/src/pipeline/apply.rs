@@ -2,14 +2,14 @@
 //!
 //! Source: rules cg-P1..P8, cg-I3, cg-I4; INV-S2, INV-S3, INV-S11 (P1 to P5 of the pipeline).
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use tidings_api::{Instant, ResourceVersion};
 
 use super::Pipeline;
 use crate::{
     delta::{Delta, Replaced},
-    entry::{Entry, Poison, Value},
+    entry::{Entry, Value},
     fanout::Change,
     indexer::{Seen, Sweep},
     reflector::Input,
@@ -88,7 +88,7 @@ impl<P: Clone> Pipeline<P> {
                 return self.note_version(version);
             }
         }
-        let entry = with_last_good(entry, stored);
+        let entry = entry.with_last_good(stored);
         let old = self.indexer.upsert(entry.clone());
         self.unpublished.push_back(Change::stored(old, entry));
         self.note_version(version);
@@ -98,7 +98,7 @@ impl<P: Clone> Pipeline<P> {
         let version = entry.object.resource_version().ok();
         match self.indexer.get(entry.object.key()) {
             None => self.dropped.unknown_delete += 1,
-            Some(stored) if !is_same_uid(stored, &entry) => self.dropped.other_uid += 1,
+            Some(stored) if !stored.is_same_uid(&entry) => self.dropped.other_uid += 1,
             Some(stored) if is_older(&entry, stored) => self.dropped.older_version += 1,
             Some(_) => {
                 if let Some(old) = self.indexer.remove(entry.object.key()) {
@@ -155,7 +155,7 @@ impl<P: Clone> Pipeline<P> {
         let is_poisoned = matches!(entry.value, Value::Poisoned(_));
         let entry = if is_poisoned {
             let stored = self.indexer.get(entry.object.key());
-            with_last_good(entry, stored)
+            entry.with_last_good(stored)
         } else {
             entry
         };
@@ -172,24 +172,6 @@ impl<P: Clone> Pipeline<P> {
             self.version = version;
         }
     }
-}
-
-/// P4: the last good value of the same object goes with one that cannot be decoded.
-fn with_last_good<P: Clone>(entry: Entry<P>, stored: Option<&Entry<P>>) -> Entry<P> {
-    let Value::Poisoned(poison) = &entry.value else {
-        return entry;
-    };
-    let good = stored
-        .filter(|stored| is_same_uid(stored, &entry))
-        .and_then(Entry::effective);
-    let poison = Poison::new(poison.problem.clone(), good.cloned());
-    Entry::new(entry.hash, entry.object, Value::Poisoned(Arc::new(poison)))
-}
-
-/// Whether both are the same incarnation; an object without a uid is whatever stands there.
-fn is_same_uid<P>(left: &Entry<P>, right: &Entry<P>) -> bool {
-    let (left, right) = (left.object.uid(), right.object.uid());
-    left == right || left.is_empty() || right.is_empty()
 }
 
 fn is_older<P>(entry: &Entry<P>, stored: &Entry<P>) -> bool {

@@ -10,6 +10,7 @@
 
 mod ingest;
 mod link;
+pub(crate) mod view;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,5 +4,6 @@ mod faults;
 mod handles;
 mod script;
 mod streams;
+mod views;
 
 use super::*;

@@ -1,0 +1,226 @@
+//! Views: other types and fewer objects of one stream (DESIGN 4.8).
+
+use std::sync::Mutex;
+
+use serde::Deserialize;
+use tidings_api::Resource;
+
+use super::{script::*, *};
+use crate::{
+    Event, Factory, InformerHandle, LabelSelector, Lookup, Payload, Raw, SubscriptionEvent,
+    ViewBuilder, WaitOutcome,
+};
+
+const SYNC: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Deserialize)]
+struct Pod {
+    status: Status,
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    phase: String,
+}
+
+fn labelled(name: &str, version: u64, app: &str) -> String {
+    let plain = pod(name, version);
+    plain.replacen(
+        r#""metadata":{"#,
+        &format!(r#""metadata":{{"labels":{{"app":"{app}"}},"#),
+        1,
+    )
+}
+
+fn start_view<P: Payload>(view: ViewBuilder<P>) -> InformerHandle<P> {
+    let view = view.build().unwrap();
+    let handle = view.handle();
+    tokio::spawn(view.run());
+    handle
+}
+
+fn web() -> LabelSelector {
+    LabelSelector::parse("app=web").unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn design_4_8_a_projection_is_fed_by_the_raw_stream() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let by_phase = |entry: &crate::Entry<Arc<Pod>>, emit: &mut dyn FnMut(&str)| {
+        if let Some(pod) = entry.effective() {
+            emit(&pod.status.phase);
+        }
+    };
+    let view = start_view(base.view::<Arc<Pod>>().index("phase", by_phase));
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7), pod("b", 8)], 10);
+    view.wait_synced(SYNC).await.unwrap();
+    assert_eq!(view.store().by_index("phase", "Running").unwrap().len(), 2);
+    assert_eq!(
+        view.store().resource_version(),
+        base.store().resource_version()
+    );
+    conn.send(event("DELETED", &pod("b", 11)));
+    let version = ResourceVersion::from_revision(11);
+    assert_eq!(view.wait_for(&version, SYNC).await, WaitOutcome::Reached);
+    assert_eq!(view.store().len(), 1);
+    let state = until(&view, |state| state.objects == 1).await;
+    assert!(state.is_synced() && state.summary() == "live");
+    assert_eq!(script.pending(), 0, "no other stream");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_through_labels_follows_who_is_selected() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let handler = move |event: Event<'_, Raw>| {
+        let what = match event {
+            Event::Added { .. } => "added",
+            Event::Updated { .. } => "updated",
+            Event::Deleted { .. } => "deleted",
+            Event::Poisoned { .. } => "poisoned",
+        };
+        let line = format!("{what} {:?}", event.entry().object);
+        seen.lock().unwrap().push(line);
+    };
+    let view = start_view(base.view::<Raw>().labels(web()).handler(handler));
+    let mut conn = script.accept().await;
+    conn.watch_list(
+        &[
+            labelled("a", 7, "web"),
+            labelled("b", 8, "api"),
+            pod("c", 9),
+        ],
+        10,
+    );
+    shows(&view, "default/a@7").await;
+    conn.send(event("MODIFIED", &labelled("b", 11, "web")));
+    shows(&view, "default/a@7 default/b@11").await;
+    conn.send(event("MODIFIED", &labelled("a", 12, "api")));
+    shows(&view, "default/b@11").await;
+    conn.send(event("MODIFIED", &labelled("a", 13, "api")));
+    conn.send(event("MODIFIED", &labelled("b", 14, "web")));
+    shows(&view, "default/b@14").await;
+    let told = told.lock().unwrap().clone();
+    assert_eq!(
+        told,
+        [
+            "added default/a@7",
+            "added default/b@11",
+            "deleted default/a@7",
+            "updated default/b@14"
+        ]
+    );
+    assert_eq!(base.store().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn inv_s11_what_one_view_cannot_decode_hurts_nobody_else() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let view = start_view(base.view::<Arc<Pod>>());
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7), pod("b", 8)], 10);
+    view.wait_synced(SYNC).await.unwrap();
+    conn.send(event(
+        "MODIFIED",
+        &pod_with("a", 11, r#","status":{"phase":7}"#),
+    ));
+    shows(&view, "default/a@11 default/b@8").await;
+    let Lookup::Undecodable { last_good, .. } = view.store().lookup("default/a") else {
+        panic!("it cannot be decoded");
+    };
+    assert_eq!(last_good.unwrap().status.phase, "Running");
+    assert!(matches!(
+        base.store().lookup("default/a"),
+        Lookup::Present(_)
+    ));
+    let state = until(&view, |state| state.poisoned_items == 1).await;
+    assert_eq!((state.objects, base.state().poisoned_items), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_ends_with_its_base_and_says_so() {
+    for is_dropped in [false, true] {
+        let mut script = Script::new();
+        let informer = script.builder::<Raw>().build().unwrap();
+        let base = informer.handle();
+        let running = tokio::spawn(informer.run());
+        let view = base.view::<Raw>().build().unwrap();
+        let handle = view.handle();
+        let ended = tokio::spawn(view.run());
+        let mut conn = script.accept().await;
+        conn.watch_list(&[pod("a", 7)], 10);
+        let mut subscription = handle.subscribe();
+        let first = subscription.next().await;
+        assert!(
+            matches!(first, Some(SubscriptionEvent::Added(_))),
+            "{first:?}"
+        );
+        if is_dropped {
+            running.abort();
+        } else {
+            base.stop();
+        }
+        ended.await.unwrap();
+        assert!(matches!(
+            subscription.next().await,
+            Some(SubscriptionEvent::Synced)
+        ));
+        assert!(subscription.next().await.is_none());
+        assert!(handle.state().is_stopped());
+        assert_eq!(handle.store().len(), 1, "the store remains");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_is_stopped_alone() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let view = base.view::<Raw>().build().unwrap();
+    let handle = view.handle();
+    let ended = tokio::spawn(view.run());
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    shows(&handle, "default/a@7").await;
+    handle.stop();
+    ended.await.unwrap();
+    conn.send(event("ADDED", &pod("b", 11)));
+    shows(&base, "default/a@7 default/b@11").await;
+    assert_eq!(handle.store().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn design_4_8_the_factory_opens_one_stream_for_types_and_selectors() {
+    let mut script = Script::new();
+    let transport: Arc<dyn Transport> = Arc::<ScriptTransport>::clone(&script.transport);
+    let factory = Factory::over(transport);
+    let scope = || Scope::all(Resource::parse("v1/pods").unwrap());
+    let typed = factory
+        .view::<Arc<Pod>>(scope(), None, |view| view)
+        .unwrap();
+    let selected = factory
+        .view::<Raw>(scope(), Some(web()), |view| view)
+        .unwrap();
+    let again = factory
+        .view::<Raw>(scope(), Some(web()), |view| view)
+        .unwrap();
+    let raw = factory.informer::<Raw>(scope(), |stream| stream).unwrap();
+    assert_eq!((factory.streams(), factory.len()), (1, 3));
+    let mut conn = script.accept().await;
+    conn.watch_list(&[labelled("a", 7, "web"), pod("b", 8)], 10);
+    shows(&typed, "default/a@7 default/b@8").await;
+    shows(&selected, "default/a@7").await;
+    shows(&again, "default/a@7").await;
+    shows(&raw, "default/a@7 default/b@8").await;
+    assert_eq!(script.pending(), 0, "no other stream");
+    drop((raw, selected, again));
+    conn.send(event("MODIFIED", &pod("b", 11)));
+    shows(&typed, "default/a@7 default/b@11").await;
+    drop(typed);
+    conn.dropped().await;
+    assert_eq!((factory.streams(), factory.len()), (0, 0));
+}
