@@ -110,6 +110,10 @@ struct Memory {
     list_whole: bool,
     /// How long a watch may be silent, once a probe has found this stream healthy.
     silence_max: Option<Duration>,
+    /// The server cannot serve a list at any version: only a consistent one is asked for (cg-R10).
+    version_refused: bool,
+    /// The version is of another process's time, and no consistent read has confirmed it (pr-R4).
+    unverified: bool,
 }
 
 // === impl Reflector ===
