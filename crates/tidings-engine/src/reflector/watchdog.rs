@@ -90,8 +90,6 @@ impl<P> Reflector<P> {
         }
         match watchdog.probe {
             Probe::None => {
-                let deadline = now + self.config.probe_timeout;
-                watchdog.probe = Probe::Asked { at: now, deadline };
                 self.stale_since = self.stale_since.or(Some(watchdog.last_frame));
                 self.probe(now);
             }
@@ -101,6 +99,8 @@ impl<P> Reflector<P> {
                 self.reopen(now, message);
             }
         }
+    }
+
     /// Asks for the version of a consistent read beside the stream.
     pub(super) fn probe(&mut self, now: Instant) {
         let Phase::Watching(watching) = &mut self.phase else {
@@ -110,8 +110,6 @@ impl<P> Reflector<P> {
         watching.watchdog.probe = Probe::Asked { at: now, deadline };
         self.stats.probes += 1;
         self.outputs.push_back(Output::Probe);
-    }
-
     }
 
     /// The probe's answer, or none: the connection is as dead as the stream.
@@ -124,9 +122,9 @@ impl<P> Reflector<P> {
             return;
         };
         let Some(version) = version else {
-        self.memory.unverified = false;
             return self.reopen(now, "the watch is silent and a probe was not answered");
         };
+        self.memory.unverified = false;
         if self
             .received
             .as_ref()
