@@ -159,6 +159,61 @@ fn cg_q6_a_batch_never_tears_a_keys_deltas_apart() {
     assert_eq!(fifo.pop_batch(2, &mut out), 1);
 }
 
+/// The queue keeps what no store knows: only the consumer looks at the store.
+#[test]
+fn cg_q4_the_queue_keeps_deltas_of_keys_that_no_store_knows() {
+    for order in [Order::Arrival, Order::PerKey] {
+        check(
+            order,
+            "-x1 ~y2 { }3 s b4 -z5",
+            &[
+                "deleted x@1",
+                "updated y@2",
+                "replace{",
+                "} rv=3 epoch=0",
+                "sync",
+                "bookmark 4",
+                "deleted z@5",
+            ],
+        );
+    }
+}
+
+/// Popping takes the queue for itself, so there is one consumer at a time; and what it took is the
+/// consumer's alone.
+#[test]
+fn cg_q8_there_is_one_consumer_and_the_queue_keeps_nothing_of_what_it_took() {
+    type Payload = std::sync::Arc<()>;
+    // Compiles only as long as popping needs the queue exclusively.
+    let pop: fn(&mut DeltaFifo<Payload>, usize, &mut Vec<Delta<Payload>>) -> usize =
+        DeltaFifo::pop_batch;
+    for order in [Order::Arrival, Order::PerKey] {
+        let payload = Payload::default();
+        let mut fifo = DeltaFifo::new(order, 10);
+        for version in ["1", "2", "3"] {
+            let object = Object::bare("", "a", "u", version);
+            let entry = Entry::new(0, object, Value::Decoded(Payload::clone(&payload)));
+            fifo.push(Delta::Updated(entry)).unwrap();
+        }
+        let mut out = Vec::new();
+        while pop(&mut fifo, 1, &mut out) > 0 {}
+        assert_eq!((out.len(), Payload::strong_count(&payload)), (3, 4));
+        out.clear();
+        assert_eq!(Payload::strong_count(&payload), 1, "{order:?}");
+    }
+}
+
+/// One batch is at most `len_max` deltas, but for those of one key; however it is cut, the order is
+/// the same.
+#[test]
+fn cg_q6_a_batch_has_its_bound() {
+    let mut fifo = fill(Order::Arrival, "+a1 ~a2 +b3 +c4 +d5");
+    let mut out = Vec::new();
+    let taken = [0; 4].map(|_| fifo.pop_batch(2, &mut out));
+    assert_eq!(taken, [2, 2, 1, 0]);
+    assert_eq!(crate::pipeline::PipelineConfig::default().batch_max, 1000);
+}
+
 proptest! {
     /// Q1 for both orders, Q2 for arrival order: the naive model is the list of what went in.
     #[test]

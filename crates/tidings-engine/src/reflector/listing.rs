@@ -104,7 +104,7 @@ impl<P> Reflector<P> {
 
     fn open_list(&mut self, now: Instant) {
         let first = !self.synced && self.config.first_list_from_any_version;
-        let version = if first {
+        let version = if first && !self.memory.version_refused {
             ListVersion::Any
         } else {
             ListVersion::Consistent
@@ -288,8 +288,12 @@ impl<P> Reflector<P> {
 
     /// A page expired on the way: the whole list at once, from the beginning (cg-R11, pr-L10).
     pub(super) fn list_expired(&mut self, now: Instant) {
-        let paged = matches!(&self.phase, Phase::Listing(listing) if listing.limit.is_some());
-        self.memory.list_whole = paged;
+        let on_the_way = matches!(
+            &self.phase,
+            Phase::Listing(listing) if listing.limit.is_some() && listing.first_page.is_some()
+        );
+        self.memory.list_whole = on_the_way;
+        self.memory.version_refused = true;
         self.fail_then(
             now,
             WakeReason::Expired,

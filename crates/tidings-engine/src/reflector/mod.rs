@@ -110,6 +110,10 @@ struct Memory {
     list_whole: bool,
     /// How long a watch may be silent, once a probe has found this stream healthy.
     silence_max: Option<Duration>,
+    /// The server cannot serve a list at any version: only a consistent one is asked for (cg-R10).
+    version_refused: bool,
+    /// The version is of another process's time, and no consistent read has confirmed it (pr-R4).
+    unverified: bool,
 }
 
 // === impl Reflector ===
@@ -139,7 +143,8 @@ impl<P> Reflector<P> {
     }
 
     /// A reflector over a store that was restored from a checkpoint: it watches from that version,
-    /// without a list, and counts as synced (DESIGN 4.3).
+    /// without a list, and counts as synced (DESIGN 4.3). A probe beside the watch verifies that the
+    /// server's history still has that version (pr-R4).
     #[must_use]
     pub fn resume(config: Config, resource_version: ResourceVersion, epoch: u64) -> Self {
         let mut reflector = Self::new(config);
@@ -147,6 +152,7 @@ impl<P> Reflector<P> {
         reflector.received = Some(resource_version);
         reflector.epoch = epoch;
         reflector.synced = true;
+        reflector.memory.unverified = true;
         reflector
     }
 
@@ -298,7 +304,12 @@ impl<P> Reflector<P> {
                     self.enqueue(Delta::Replaced(Replaced::Begin { force_diff }));
                 }
             }
-            Phase::Watching(watching) => watching.accept(now),
+            Phase::Watching(watching) => {
+                watching.accept(now);
+                if self.memory.unverified {
+                    self.probe(now);
+                }
+            }
             Phase::Idle | Phase::Draining | Phase::Waiting { .. } | Phase::Stopped => {}
         }
     }

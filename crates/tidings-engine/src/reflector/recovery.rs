@@ -133,6 +133,9 @@ impl<P> Reflector<P> {
     }
 
     fn handle_too_large(&mut self, now: Instant, message: &str, retry_after: Option<Duration>) {
+        if matches!(self.phase, Phase::Listing(_)) {
+            self.memory.version_refused = true;
+        }
         let since = *self.memory.too_large_since.get_or_insert(now);
         if now.saturating_since(since) >= self.config.too_large_max {
             self.memory.too_large_since = None;

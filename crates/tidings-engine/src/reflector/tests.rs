@@ -1,7 +1,9 @@
 //! The reflector against the decision table and the rules of its contract, as traces: left what
 //! happened, right what the machine asked for.
 
+mod contract;
 mod failures;
+mod faults;
 mod lists;
 mod notation;
 mod watchdog;
@@ -9,7 +11,7 @@ mod watches;
 
 use expect_test::expect;
 
-use self::notation::{check, check_with};
+use self::notation::{check, check_with, requests, trace};
 use super::*;
 
 /// The condition is what people see: it must tell listing, trouble, staleness and recovery.

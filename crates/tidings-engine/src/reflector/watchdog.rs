@@ -90,11 +90,8 @@ impl<P> Reflector<P> {
         }
         match watchdog.probe {
             Probe::None => {
-                let deadline = now + self.config.probe_timeout;
-                watchdog.probe = Probe::Asked { at: now, deadline };
                 self.stale_since = self.stale_since.or(Some(watchdog.last_frame));
-                self.stats.probes += 1;
-                self.outputs.push_back(Output::Probe);
+                self.probe(now);
             }
             Probe::Asked { .. } => self.handle_probe_answer(now, None),
             Probe::Answered { .. } => {
@@ -102,6 +99,17 @@ impl<P> Reflector<P> {
                 self.reopen(now, message);
             }
         }
+    }
+
+    /// Asks for the version of a consistent read beside the stream.
+    pub(super) fn probe(&mut self, now: Instant) {
+        let Phase::Watching(watching) = &mut self.phase else {
+            return;
+        };
+        let deadline = now + self.config.probe_timeout;
+        watching.watchdog.probe = Probe::Asked { at: now, deadline };
+        self.stats.probes += 1;
+        self.outputs.push_back(Output::Probe);
     }
 
     /// The probe's answer, or none: the connection is as dead as the stream.
@@ -116,6 +124,7 @@ impl<P> Reflector<P> {
         let Some(version) = version else {
             return self.reopen(now, "the watch is silent and a probe was not answered");
         };
+        self.memory.unverified = false;
         if self
             .received
             .as_ref()

@@ -68,10 +68,10 @@ impl<P> Reflector<P> {
         self.stats.events += 1;
         let Received::Entry(entry) = received else {
             self.stats.keyless += 1;
-            return self.handle_unfit(now);
+            return self.handle_unfit_event(now, kind);
         };
         let Ok(version) = entry.object.resource_version() else {
-            return self.handle_unfit(now);
+            return self.handle_unfit_event(now, kind);
         };
         // pr 1.7: one event's lower version proves nothing, a consistent list does. Equal ones are
         // legal: several events may share a version (pr-E13).
@@ -131,6 +131,18 @@ impl<P> Reflector<P> {
                 _,
             ) => {}
         }
+    }
+
+    /// An event that cannot be attributed or ordered. A deletion may be that of any stored object,
+    /// which would stay for ever: only a list tells (pr-F7, INV-S7). A list would bring any other
+    /// such object as it came, so those are merely counted.
+    fn handle_unfit_event(&mut self, now: Instant, kind: EventKind) {
+        if kind != EventKind::Deleted {
+            return self.handle_unfit(now);
+        }
+        self.stats.unfit += 1;
+        let message = "a deletion does not say of what";
+        self.fail_then(now, WakeReason::UnfitEvents, message, Next::Relist);
     }
 
     /// A frame that says nothing to act upon does not move the version; several of them mean that

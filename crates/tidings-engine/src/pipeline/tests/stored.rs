@@ -29,6 +29,7 @@ fn inv_s5_a_relist_shows_the_old_state_or_the_new_one() {
     assert_eq!(rig.seen(), "b@2 c@11 rv=12");
 }
 
+/// A relist is one step to everybody who looks, and an error in it leaves all as it was (cg-Q3).
 #[test]
 fn inv_s5_a_list_that_breaks_leaves_no_trace() {
     let (mut rig, log) = Rig::synced(&["a@1", "b@2"], 9);

@@ -74,7 +74,10 @@ impl Rig {
     }
 
     pub(super) fn with(config: PipelineConfig) -> Self {
-        let list_mode = ListMode::Whole;
+        Self::in_mode(config, ListMode::Whole)
+    }
+
+    pub(super) fn in_mode(config: PipelineConfig, list_mode: ListMode) -> Self {
         let reflector = Reflector::new(Config {
             list_mode,
             ..Config::default()
@@ -88,7 +91,11 @@ impl Rig {
 
     /// A rig that has listed `items` at `version` and watches.
     pub(super) fn synced(items: &[&str], version: u64) -> (Self, Log) {
-        let mut rig = Self::new();
+        Self::synced_with(PipelineConfig::default(), items, version)
+    }
+
+    pub(super) fn synced_with(config: PipelineConfig, items: &[&str], version: u64) -> (Self, Log) {
+        let mut rig = Self::with(config);
         let log = Log::default();
         rig.pipeline
             .add_handler(rig.now, log.handler(), HandlerOptions::default());
@@ -146,6 +153,12 @@ impl Rig {
     pub(super) fn event(&mut self, kind: EventKind, object: &str) {
         let received = self.received(object);
         self.feed(Input::Event(kind, received));
+    }
+
+    /// Feeds an event without letting the pipeline work on it.
+    pub(super) fn put(&mut self, kind: EventKind, object: &str) {
+        let received = self.received(object);
+        self.pipeline.handle(self.now, Input::Event(kind, received));
     }
 
     pub(super) fn added(&mut self, object: &str) {

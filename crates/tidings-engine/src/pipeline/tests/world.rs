@@ -3,7 +3,11 @@
 //! Each seed is one run. It prints itself when it fails; `TIDINGS_SEED=n` replays it alone, and
 //! `TIDINGS_SEEDS=n` runs that many.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidings_api::{
     Object,
@@ -29,6 +33,8 @@ struct Server {
     state: State,
     history: Vec<(u64, EventKind, String, u64)>,
     compacted: u64,
+    /// Every state of every object that there ever was, restored away or not.
+    ever: BTreeSet<(String, u64)>,
 }
 
 impl Server {
@@ -50,6 +56,7 @@ impl Server {
         if kind != EventKind::Deleted {
             self.state.insert(key.clone(), (uid, self.revision));
         }
+        self.ever.insert((key.clone(), self.revision));
         self.history.push((self.revision, kind, key, uid));
     }
 
@@ -138,6 +145,7 @@ impl World {
             state: State::new(),
             history: Vec::new(),
             compacted: 0,
+            ever: BTreeSet::new(),
         };
         Self {
             poison: rng.bool(),
@@ -441,13 +449,15 @@ impl World {
     }
 
     /// INV-S6 and INV-S7: the handler's history is legal, and folded it is the store's decodable
-    /// part.
+    /// part. INV-S8: each state that it was told of is one that the server had.
     fn check_handler(&self) {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         for told in self.log.0.lock().unwrap().iter() {
             let object = told.split(' ').rfind(|word| word.contains('@')).unwrap();
             let (key, version) = object.split_once('@').unwrap();
             let (key, version) = (key.to_owned(), version.to_owned());
+            let state = (key.clone(), version.parse().unwrap());
+            assert!(self.server.ever.contains(&state), "a phantom: {told}");
             match told.split(' ').next().unwrap() {
                 "add" => assert!(known.insert(key, version).is_none(), "added twice: {told}"),
                 "update" => assert!(known.insert(key, version).is_some(), "never added: {told}"),
@@ -459,10 +469,7 @@ impl World {
         let entries = snapshot.iter().filter(|entry| entry.effective().is_some());
         let good = entries.map(|entry| entry.object.key().to_owned());
         assert_eq!(
-            known
-                .keys()
-                .cloned()
-                .collect::<std::collections::BTreeSet<_>>(),
+            known.keys().cloned().collect::<BTreeSet<_>>(),
             good.collect(),
             "what the handler knows is what is there"
         );
@@ -489,7 +496,7 @@ fn option(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// INV-S1 to INV-S7, INV-S10, INV-S11, INV-L1 under random faults.
+/// INV-S1 to INV-S8, INV-S10, INV-S11, INV-L1 under random faults.
 #[test]
 fn inv_l1_inv_s6_inv_s7_every_seed_ends_level_with_legal_histories() {
     let (first, count) = match option("TIDINGS_SEED") {

@@ -27,6 +27,11 @@ pub(super) fn check(script: &str, expected: Expect) {
 }
 
 pub(super) fn check_with(config: Config, script: &str, expected: Expect) {
+    expected.assert_eq(&trace(config, script).0);
+}
+
+/// The trace of a script, and the machine at its end.
+pub(super) fn trace(config: Config, script: &str) -> (String, Reflector<()>) {
     let mut run = Run {
         reflector: Reflector::new(config),
         now: Instant::ZERO,
@@ -51,7 +56,18 @@ pub(super) fn check_with(config: Config, script: &str, expected: Expect) {
         );
         let _ = writeln!(trace, " -> {}", outputs.join("; "));
     }
-    expected.assert_eq(&trace);
+    (trace, run.reflector)
+}
+
+/// The requests of a script, in order.
+pub(super) fn requests(config: Config, script: &str) -> Vec<String> {
+    let (trace, _) = trace(config, script);
+    let outputs = trace.lines().flat_map(|line| {
+        let (_, outputs) = line.split_once(" -> ").unwrap_or_default();
+        outputs.split("; ").map(str::to_owned).collect::<Vec<_>>()
+    });
+    let is_request = |output: &String| output.starts_with("LIST") || output.starts_with("WATCH");
+    outputs.filter(is_request).collect()
 }
 
 struct Run {
