@@ -34,6 +34,15 @@ pub enum Delta<P> {
 }
 
 impl<P> Delta<P> {
+    /// The entry of a change of one object: what may be merged with others of its key.
+    #[must_use]
+    pub const fn change(&self) -> Option<&Entry<P>> {
+        match self {
+            Self::Added(entry) | Self::Updated(entry) | Self::Deleted(entry) => Some(entry),
+            Self::Replaced(_) | Self::Sync | Self::Bookmark(_) => None,
+        }
+    }
+
     /// The key that this delta concerns, absent for those that concern all.
     #[must_use]
     pub fn key(&self) -> Option<&str> {

@@ -13,13 +13,15 @@
 //!     step of a relist or a resync: those are barriers. Two deletes in a row are one, the older
 //!     (cg-F1).
 //! Q4  `depth() <= depth_max`: a push beyond it is handed back (client-go's queue is unbounded).
-//! Cost: push and pop O(1), per-key O(log keys); memory O(depth).
+//! Cost: push and pop O(1); memory O(depth). Per key allocates only for a key's second delta.
 //! Source: client-go tools/cache/delta_fifo.go, the_real_fifo.go @32ce75a7d; rules cg-F1..F6,
 //! cg-Q1..Q9.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::delta::Delta;
+use hashbrown::HashTable;
+
+use crate::{delta::Delta, entry::Entry};
 
 /// In which order deltas come out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,15 +42,17 @@ pub struct DeltaFifo<P> {
     depth: usize,
     depth_peak: usize,
     slots: VecDeque<Slot<P>>,
-    /// Where a key's pending slot is, counted from the first slot ever; per-key order only.
-    pending: BTreeMap<Box<str>, u64>,
+    /// Where each key's pending slot is, counted from the first slot ever, by the key's hash; per-key
+    /// order only.
+    pending: HashTable<u64>,
     popped: u64,
 }
 
 #[derive(Debug)]
-enum Slot<P> {
-    One(Delta<P>),
-    Key(Vec<Delta<P>>),
+struct Slot<P> {
+    first: Delta<P>,
+    /// More deltas of the same key.
+    rest: Vec<Delta<P>>,
 }
 
 /// The queue is full: the delta comes back, to be pushed again once something was popped.
@@ -71,7 +75,7 @@ impl<P> DeltaFifo<P> {
             depth: 0,
             depth_peak: 0,
             slots: VecDeque::new(),
-            pending: BTreeMap::new(),
+            pending: HashTable::new(),
             popped: 0,
         }
     }
@@ -86,7 +90,7 @@ impl<P> DeltaFifo<P> {
             return Err(Full(delta));
         }
         match self.order {
-            Order::Arrival => self.slots.push_back(Slot::One(delta)),
+            Order::Arrival => self.slots.push_back(Slot::new(delta)),
             Order::PerKey => {
                 if !self.push_per_key(delta) {
                     return Ok(());
@@ -103,20 +107,17 @@ impl<P> DeltaFifo<P> {
     pub fn pop_batch(&mut self, len_max: usize, out: &mut Vec<Delta<P>>) -> usize {
         let before = out.len();
         while out.len() - before < len_max {
-            let Some(slot) = self.slots.pop_front() else {
+            let Some(mut slot) = self.slots.pop_front() else {
                 break;
             };
-            match slot {
-                Slot::One(delta) => out.push(delta),
-                Slot::Key(mut deltas) => {
-                    if let Some(key) = deltas.first().and_then(Delta::key)
-                        && self.pending.get(key) == Some(&self.popped)
-                    {
-                        self.pending.remove(key);
-                    }
-                    out.append(&mut deltas);
-                }
+            if let Some(entry) = slot.first.change()
+                && let Ok(pending) =
+                    (self.pending).find_entry(entry.hash, |position| *position == self.popped)
+            {
+                pending.remove();
             }
+            out.push(slot.first);
+            out.append(&mut slot.rest);
             self.popped += 1;
         }
         let popped = out.len() - before;
@@ -163,66 +164,80 @@ impl<P> DeltaFifo<P> {
         let queued: usize = self.slots.iter().map(Slot::len).sum();
         assert_eq!(self.depth, queued, "depth");
         assert!(self.depth <= self.depth_max, "Q4");
-        for (key, position) in &self.pending {
-            let slot = usize::try_from(position - self.popped)
-                .ok()
-                .and_then(|i| self.slots.get(i));
-            let first = slot.and_then(Slot::first_key);
-            assert_eq!(first, Some(&**key), "a pending key points at its slot");
+        for position in &self.pending {
+            let slot = self.slot(*position);
+            let entry = slot.and_then(|slot| slot.first.change());
+            let key = entry.map(|entry| entry.object.key());
+            let found = entry.and_then(|entry| self.find(entry));
+            assert_eq!(found, Some(*position), "{key:?} leads to its slot");
         }
     }
 
     /// Whether the delta was added rather than merged away.
     fn push_per_key(&mut self, delta: Delta<P>) -> bool {
-        let merges = matches!(
-            delta,
-            Delta::Added(_) | Delta::Updated(_) | Delta::Deleted(_)
-        );
-        let Some(key) = delta.key().filter(|_| merges) else {
+        let Some(entry) = delta.change() else {
             if matches!(delta, Delta::Replaced(_) | Delta::Sync) {
                 self.pending.clear();
             }
-            self.slots.push_back(Slot::One(delta));
+            self.slots.push_back(Slot::new(delta));
             return true;
         };
-        if let Some(deltas) = self.pending_deltas(key) {
-            let both_deleted = matches!(delta, Delta::Deleted(_))
-                && matches!(deltas.last(), Some(Delta::Deleted(_)));
-            if both_deleted {
+        if let Some(position) = self.find(entry) {
+            let index = self.index(position);
+            let Some(slot) = index.and_then(|index| self.slots.get_mut(index)) else {
+                return false;
+            };
+            let last = slot.rest.last().unwrap_or(&slot.first);
+            if matches!((last, &delta), (Delta::Deleted(_), Delta::Deleted(_))) {
                 return false;
             }
-            deltas.push(delta);
+            slot.rest.push(delta);
             return true;
         }
-        let position = self.popped + self.slots.len() as u64;
-        self.pending.insert(key.into(), position);
-        self.slots.push_back(Slot::Key(vec![delta]));
+        let (hash, position) = (entry.hash, self.popped + self.slots.len() as u64);
+        self.slots.push_back(Slot::new(delta));
+        let (slots, popped) = (&self.slots, self.popped);
+        // Called when the table grows; every pending position is that of a slot with a key.
+        let hash_at = |position: &u64| {
+            let index = position.checked_sub(popped).map(usize::try_from);
+            let slot = index.and_then(|index| slots.get(index.ok()?));
+            let entry = slot.and_then(|slot| slot.first.change());
+            entry.map_or(0, |entry| entry.hash)
+        };
+        self.pending.insert_unique(hash, position, hash_at);
         true
     }
 
-    fn pending_deltas(&mut self, key: &str) -> Option<&mut Vec<Delta<P>>> {
-        let position = self.pending.get(key)?;
-        let index = usize::try_from(position - self.popped).ok()?;
-        match self.slots.get_mut(index)? {
-            Slot::Key(deltas) => Some(deltas),
-            Slot::One(_) => None,
-        }
+    /// Where the key of an entry has a pending slot.
+    fn find(&self, entry: &Entry<P>) -> Option<u64> {
+        let is_its = |position: &u64| {
+            let other = self.slot(*position).and_then(|slot| slot.first.change());
+            other.is_some_and(|other| other.object.key_bytes() == entry.object.key_bytes())
+        };
+        self.pending.find(entry.hash, is_its).copied()
+    }
+
+    fn slot(&self, position: u64) -> Option<&Slot<P>> {
+        self.slots.get(self.index(position)?)
+    }
+
+    fn index(&self, position: u64) -> Option<usize> {
+        usize::try_from(position.checked_sub(self.popped)?).ok()
     }
 }
 
+// === impl Slot ===
+
 impl<P> Slot<P> {
-    const fn len(&self) -> usize {
-        match self {
-            Self::One(_) => 1,
-            Self::Key(deltas) => deltas.len(),
+    const fn new(first: Delta<P>) -> Self {
+        Self {
+            first,
+            rest: Vec::new(),
         }
     }
 
-    fn first_key(&self) -> Option<&str> {
-        match self {
-            Self::One(delta) => delta.key(),
-            Self::Key(deltas) => deltas.first().and_then(Delta::key),
-        }
+    const fn len(&self) -> usize {
+        1 + self.rest.len()
     }
 }
 
