@@ -74,6 +74,38 @@ fn the_condition_says_what_is_going_on() {
     assert_eq!(reflector.stats().reasons[&WakeReason::Transport], 2);
 }
 
+/// An alarm may ring early, at any time: the driver moves it only when it would ring too late.
+#[test]
+fn an_early_tick_changes_nothing_in_any_phase() {
+    let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+    let modes = [ListMode::Whole, ListMode::WatchList];
+    for list_mode in modes {
+        let config = Config {
+            list_mode,
+            ..Config::default()
+        };
+        let mut reflector: Reflector<()> = Reflector::new(config);
+        let mut quiet = |now, input| {
+            reflector.handle(now, input);
+            while !matches!(reflector.poll_output(), Output::Idle { .. }) {}
+            let (stats, listing) = (reflector.stats().clone(), reflector.is_listing());
+            reflector.handle(now, Input::Tick);
+            assert!(
+                matches!(reflector.poll_output(), Output::Idle { wake_at } if wake_at > now),
+                "{list_mode:?} at {now:?}"
+            );
+            assert_eq!(reflector.stats(), &stats, "{list_mode:?} at {now:?}");
+            listing
+        };
+        assert!(quiet(at(0), Input::Start), "opening");
+        assert!(quiet(at(1), Input::Accepted), "listing");
+        let message = "connection reset".to_owned();
+        let kind = FailureKind::Transport;
+        let broken = Input::Broken(Failure { kind, message });
+        assert!(!quiet(at(2), broken), "waiting");
+    }
+}
+
 /// A server's sentence is repeated in one bounded line (SEC-29).
 #[test]
 fn sec_29_a_refusals_message_is_one_bounded_line() {
@@ -103,6 +135,7 @@ fn design_4_3_a_restored_store_is_watched_without_a_list() {
     let mut reflector: Reflector<()> = Reflector::resume(Config::default(), version, 2);
     reflector.handle(Instant::ZERO, Input::Start);
     assert_eq!(reflector.poll_output().to_string(), "WATCH rv=40");
+    assert_eq!((reflector.epoch(), reflector.is_listing()), (2, false));
     let condition = reflector.condition();
     assert!(condition.synced && condition.epoch == 2);
 }
