@@ -78,10 +78,15 @@ impl<P: Payload> InformerBuilder<P> {
         self
     }
 
-    /// All the numbers of the reflector.
+    /// All the numbers of the reflector. A seed of 0 stands for one that is drawn here: clients with
+    /// one seed would come back together (pr-F50), and hash keys alike (SEC-24).
     #[must_use]
     pub fn reflector(mut self, config: ReflectorConfig) -> Self {
-        self.reflector = config;
+        let seed = match config.seed {
+            0 => self.reflector.seed,
+            seed => seed,
+        };
+        self.reflector = ReflectorConfig { seed, ..config };
         self
     }
 
@@ -426,6 +431,7 @@ fn initial_state<P: Payload>(pipeline: &Pipeline<P>) -> State {
         depth: 0,
         backlog: 0,
         handlers: Vec::new(),
+        index_failures: 0,
         stats: Stats::default(),
         dropped: pipeline.dropped(),
         bytes_received: 0,

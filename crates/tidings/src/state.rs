@@ -31,6 +31,8 @@ pub struct State {
     pub backlog: usize,
     /// How each handler is doing.
     pub handlers: Vec<HandlerStatus>,
+    /// How often an index function panicked over an entry, which is not in that index then (cg-P7).
+    pub index_failures: u64,
     /// How often the reflector did what.
     pub stats: Stats,
     /// Events that changed nothing.

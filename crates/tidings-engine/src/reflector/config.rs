@@ -75,7 +75,7 @@ pub struct Config {
     /// Unfit events (unknown type, wrong kind, no version) in one stream that lead to a relist.
     /// 3 (pr 1.7).
     pub unfit_events_max: u32,
-    /// The seed of the jitter.
+    /// The seed of the jitter; the informer's builder draws one in place of 0.
     pub seed: u64,
 }
 

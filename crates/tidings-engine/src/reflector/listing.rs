@@ -22,6 +22,8 @@ pub(super) struct Listing {
     pub(super) last_progress: Instant,
     version: ListVersion,
     limit: Option<u32>,
+    /// The token that the present page was asked for with.
+    token: String,
     /// The version of the first page: the list's version (cg-R11).
     first_page: Option<ResourceVersion>,
     items: u64,
@@ -38,6 +40,7 @@ impl Listing {
             last_progress: now,
             version,
             limit,
+            token: String::new(),
             first_page: None,
             items: 0,
             remaining: None,
@@ -178,6 +181,12 @@ impl<P> Reflector<P> {
             let keyless = listing.keyless;
             return self.complete_list(now, version, keyless);
         }
+        if continue_token == listing.token {
+            // INV-S14: this list would be asked for without end and without delay.
+            let message = "a page of the list leads to itself";
+            return self.fail(now, WakeReason::Undecodable, message);
+        }
+        listing.token.clone_from(&continue_token);
         let options = ListOptions {
             version: listing.version.clone(),
             limit: listing.limit,

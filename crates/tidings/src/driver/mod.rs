@@ -306,6 +306,7 @@ impl<P: Payload> Driver<P> {
             depth: pipeline.depth(),
             backlog: pipeline.fanout().backlog(),
             handlers: pipeline.fanout().handlers().collect(),
+            index_failures: indexer.index_failures(),
             stats: pipeline.reflector().stats().clone(),
             dropped: pipeline.dropped(),
             bytes_received: self.ingest.bytes_received,

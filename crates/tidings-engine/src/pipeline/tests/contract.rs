@@ -272,7 +272,7 @@ fn inv_l4_what_was_queued_is_told_or_dropped_on_purpose() {
             batch_max: rng.usize(1..10),
             ..PipelineConfig::default()
         };
-        let (mut rig, log) = Rig::synced_with(config, &["k0@1", "k1@2"], 5);
+        let (mut rig, log) = Rig::synced_with(config, &["k0@9", "k1@2"], 5);
         log.take();
         let (mut version, mut events) = (5, 0);
         let before = rig.pipeline.fanout().changes();

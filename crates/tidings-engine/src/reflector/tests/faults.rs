@@ -91,6 +91,26 @@ fn pr_w6_a_head_that_is_held_back_is_silence_and_no_failure() {
     );
 }
 
+/// A page that leads to itself would be asked for without end and without delay.
+#[test]
+fn inv_s14_a_page_that_leads_to_itself_is_a_failure() {
+    let pages = "start\nok\npage rv=10 a@7 continue=T\nok\npage rv=10 b@8 continue=U\nok\n";
+    let text = script(&[
+        pages,
+        "page rv=10 c@9 continue=U\ntick\nok\npage rv=10 continue=T\n",
+    ]);
+    assert_eq!(
+        requests(mode(ListMode::Paged), &text),
+        [
+            "LIST limit=500 rv=''",
+            "LIST limit=500 continue=T",
+            "LIST limit=500 continue=U",
+            "LIST limit=500 rv=''",
+            "LIST limit=500 continue=T",
+        ]
+    );
+}
+
 /// A token that comes with an expired page would go on at another version: it is not used, so the
 /// list is never put together from two.
 #[test]

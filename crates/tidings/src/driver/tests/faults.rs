@@ -52,7 +52,7 @@ async fn pr_f32_a_proxys_page_is_named_and_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_list_is_named() {
+async fn cg_r13_a_table_or_what_is_no_json_is_named_and_is_no_list() {
     for (body, word) in [
         (
             r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[]}"#,
@@ -66,6 +66,7 @@ async fn what_is_no_list_is_named() {
         let state = until(&handle, |state| state.condition.trouble.is_some()).await;
         let message = state.condition.trouble.unwrap().message;
         assert!(message.contains(word), "{body}: {message}");
+        assert!(!handle.state().is_synced());
         handle.stop();
     }
 }
@@ -164,6 +165,7 @@ async fn pr_1_7_401_reloads_the_credentials() {
     assert_eq!(script.transport.reloads.load(Ordering::Relaxed), 1);
 }
 
+/// A huge object costs its own key (pr-F42).
 #[tokio::test(start_paused = true)]
 async fn sec_16_an_object_over_its_bound_poisons_its_key_and_the_stream_goes_on() {
     let mut script = Script::new();
@@ -191,6 +193,7 @@ async fn sec_16_an_object_over_its_bound_poisons_its_key_and_the_stream_goes_on(
     );
 }
 
+/// A huge list costs itself (pr-F42).
 #[tokio::test(start_paused = true)]
 async fn sec_16_a_list_that_never_ends_is_given_up_at_its_bound() {
     let mut script = Script::new();
@@ -270,7 +273,8 @@ async fn sec_23_invalid_utf8_hurts_its_own_key_alone() {
     ));
 }
 
-/// A day of silence on a healthy quiet kind: probes now and then, no stream is reopened for it.
+/// A day of silence on a healthy quiet kind: probes now and then, no stream is reopened for it
+/// (INV-L2).
 #[tokio::test(start_paused = true)]
 async fn design_4_6_a_quiet_healthy_kind_is_not_reopened_but_by_its_timeouts() {
     let mut script = Script::new();

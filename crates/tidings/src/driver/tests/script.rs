@@ -28,6 +28,7 @@ pub(super) struct ScriptTransport {
 /// One request, to be answered.
 pub(super) struct Conn {
     pub(super) path: String,
+    pub(super) accept: &'static str,
     pub(super) purpose: Purpose,
     head: Option<oneshot::Sender<Result<Response, TransportFailure>>>,
     chunks: Option<mpsc::UnboundedSender<Chunk>>,
@@ -54,7 +55,10 @@ impl Script {
     }
 
     pub(super) fn builder<P: Payload>(&self) -> InformerBuilder<P> {
-        let scope = Scope::all(Resource::parse("v1/pods").unwrap());
+        self.builder_of(Scope::all(Resource::parse("v1/pods").unwrap()))
+    }
+
+    pub(super) fn builder_of<P: Payload>(&self, scope: Scope) -> InformerBuilder<P> {
         let transport: Arc<dyn Transport> = Arc::<ScriptTransport>::clone(&self.transport);
         Informer::builder_over(transport, scope)
     }
@@ -93,6 +97,7 @@ impl Transport for ScriptTransport {
         let body = ScriptBody { chunks: receiver };
         let conn = Conn {
             path: request.path_and_query,
+            accept: request.accept,
             purpose,
             head: Some(head),
             chunks: Some(chunks),
