@@ -25,6 +25,8 @@ pub struct State {
     pub object_bytes: usize,
     /// Objects that could not be decoded when they came, so far.
     pub poisoned_items: u64,
+    /// Objects that came and did not fit [`crate::PipelineConfig::store_bytes_max`], so far.
+    pub over_budget: u64,
     /// Deltas that wait in the DeltaFIFO.
     pub depth: usize,
     /// Changes that wait to be told to handlers.

@@ -2,14 +2,14 @@
 //!
 //! Source: rules cg-P1..P8, cg-I3, cg-I4; INV-S2, INV-S3, INV-S11 (P1 to P5 of the pipeline).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use tidings_api::{Instant, ResourceVersion};
+use tidings_api::{Instant, Object, ResourceVersion};
 
 use super::Pipeline;
 use crate::{
     delta::{Delta, Replaced},
-    entry::{Entry, Value},
+    entry::{Entry, Poison, Value},
     fanout::Change,
     indexer::{Seen, Sweep},
     reflector::Input,
@@ -89,6 +89,7 @@ impl<P: Clone> Pipeline<P> {
             }
         }
         let entry = entry.with_last_good(stored);
+        let entry = self.within_budget(entry);
         let old = self.indexer.upsert(entry.clone());
         self.unpublished.push_back(Change::stored(old, entry));
         self.note_version(version);
@@ -159,11 +160,37 @@ impl<P: Clone> Pipeline<P> {
         } else {
             entry
         };
+        let entry = self.within_budget(entry);
         let new = entry.clone();
         if let Seen::Changed { old } = self.indexer.replace_item(entry) {
             let change = Change::stored(old, new);
             self.staged.get_or_insert_default().push_back(change);
         }
+    }
+
+    /// The entry, or one without its content if the store has no room for that.
+    fn within_budget(&mut self, entry: Entry<P>) -> Entry<P> {
+        let max = self.config.store_bytes_max;
+        if max == usize::MAX {
+            return entry;
+        }
+        let object = &entry.object;
+        let stored = self.indexer.get_hashed(entry.hash, object.key());
+        let others = self.indexer.entry_bytes() - stored.map_or(0, |old| old.object.bytes_len());
+        let is_same = stored.is_some_and(|old| old.object.is_same_version(object));
+        if is_same || others.saturating_add(object.bytes_len()) <= max {
+            return entry;
+        }
+        self.over_budget += 1;
+        let problem = format!(
+            "the store's {max} bytes are used up: the content of resourceVersion {} is not kept",
+            object.resource_version_text()
+        );
+        // Without a version it is never taken for the same as what a later list has.
+        let namespace = object.namespace().unwrap_or_default();
+        let bare = Object::bare(namespace, object.name(), object.uid(), "");
+        let poison = Value::Poisoned(Arc::new(Poison::new(problem, None)));
+        Entry::new(entry.hash, bare, poison).with_last_good(stored)
     }
 
     fn note_version(&mut self, version: Option<ResourceVersion>) {

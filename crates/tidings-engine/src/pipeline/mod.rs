@@ -49,6 +49,10 @@ pub struct PipelineConfig {
     pub batch_max: usize,
     /// Retired objects that are freed in one call of [`Pipeline::run`]. 4096.
     pub reclaim_max: usize,
+    /// Most bytes of all stored objects. An object that does not fit is stored without its content,
+    /// poisoned; it heals with its next change or the next list, if there is room then. A decoded
+    /// payload's own memory is not known and not counted. No bound.
+    pub store_bytes_max: usize,
     /// The bounds of the fan-out.
     pub fanout: FanoutLimits,
 }
@@ -60,6 +64,7 @@ impl Default for PipelineConfig {
             depth_max: 8192,
             batch_max: 1000,
             reclaim_max: 4096,
+            store_bytes_max: usize::MAX,
             fanout: FanoutLimits::default(),
         }
     }
@@ -99,6 +104,7 @@ pub struct Pipeline<P> {
     epoch: u64,
     dirty: bool,
     dropped: Dropped,
+    over_budget: u64,
     /// Deltas that the DeltaFIFO merged into others and the reflector has not been told of.
     merged: u64,
     outputs: VecDeque<Output<P>>,
@@ -126,6 +132,7 @@ impl<P: Clone> Pipeline<P> {
             version: None,
             dirty: false,
             dropped: Dropped::default(),
+            over_budget: 0,
             merged: 0,
             outputs: VecDeque::new(),
             held: false,
@@ -248,6 +255,12 @@ impl<P: Clone> Pipeline<P> {
     #[must_use]
     pub const fn dropped(&self) -> Dropped {
         self.dropped
+    }
+
+    /// Objects that came and did not fit [`PipelineConfig::store_bytes_max`].
+    #[must_use]
+    pub const fn over_budget(&self) -> u64 {
+        self.over_budget
     }
 
     /// The reflector, for its counters.

@@ -303,6 +303,7 @@ impl<P: Payload> Driver<P> {
             at: now,
             objects: indexer.len(),
             object_bytes: indexer.entry_bytes(),
+            over_budget: pipeline.over_budget(),
             depth: pipeline.depth(),
             backlog: pipeline.fanout().backlog(),
             handlers: pipeline.fanout().handlers().collect(),

@@ -320,3 +320,49 @@ fn cg_f1_a_merged_delete_does_not_keep_the_watch_from_being_resumed() {
     rig.wait(90);
     assert_eq!(rig.pipeline.reflector().stats().watches, watches + 1);
 }
+
+#[test]
+fn what_does_not_fit_the_store_is_kept_without_its_content_until_there_is_room() {
+    let config = PipelineConfig {
+        store_bytes_max: 2_100,
+        ..PipelineConfig::default()
+    };
+    let mut rig = Rig::with(config);
+    rig.json = "x".repeat(1_000);
+    let log = Log::default();
+    rig.pipeline
+        .add_handler(rig.now, log.handler(), HandlerOptions::default());
+    rig.feed(Input::Start);
+    rig.list(&["a@1", "b@2", "c@3"], 9);
+    assert_eq!(
+        log.take(),
+        ["add a@1 initial", "add b@2 initial", "poison c@"]
+    );
+    assert!(rig.pipeline.indexer().entry_bytes() < 2_100);
+    let snapshot = rig.pipeline.indexer().snapshot();
+    let Some(Value::Poisoned(poison)) = snapshot.get("c").map(|entry| &entry.value) else {
+        panic!("c is known, and poisoned");
+    };
+    assert_eq!(
+        poison.problem,
+        "the store's 2100 bytes are used up: the content of resourceVersion 3 is not kept"
+    );
+    // What is there already may change, and what does not fit may still not come.
+    rig.modified("a@10");
+    rig.modified("c@11");
+    assert_eq!(log.take(), ["update a@1 -> a@10", "poison c@"]);
+    assert_eq!(rig.pipeline.over_budget(), 2);
+    // With room it heals by its next change, or by a list that has it as it was.
+    rig.deleted("a@12");
+    rig.expire();
+    rig.list(&["b@2", "c@11"], 13);
+    assert_eq!(log.take(), ["delete a@12", "add c@11"]);
+    // Keys are kept even beyond the budget, and cost nobody who is in.
+    for version in [14, 15, 16] {
+        rig.expire();
+        rig.list(&["b@2", "c@11", "d@12", "e@12", "f@12", "g@12"], version);
+        let poisoned = ["poison d@", "poison e@", "poison f@", "poison g@"];
+        assert_eq!(log.take(), poisoned);
+    }
+    assert!(rig.pipeline.indexer().entry_bytes() > 2_100);
+}

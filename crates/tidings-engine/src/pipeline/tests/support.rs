@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tidings_api::{Object, frame::EventKind};
+use tidings_api::{Object, frame::EventKind, object::Parts};
 
 use super::*;
 use crate::{
@@ -66,6 +66,8 @@ pub(super) fn line(event: &Event<'_, u64>) -> String {
 pub(super) struct Rig {
     pub(super) pipeline: Pipeline<u64>,
     pub(super) now: Instant,
+    /// The content of every object that is received.
+    pub(super) json: String,
 }
 
 impl Rig {
@@ -86,6 +88,7 @@ impl Rig {
         Self {
             pipeline: Pipeline::new(config, reflector, indexer),
             now: Instant::ZERO,
+            json: String::new(),
         }
     }
 
@@ -181,7 +184,14 @@ impl Rig {
         };
         let (key, rest) = text.split_once('@').unwrap();
         let (version, uid) = rest.split_once('/').unwrap_or((rest, key));
-        let object = Object::bare("", key, uid, version);
+        let parts = Parts {
+            name: key,
+            uid,
+            resource_version: version,
+            json: &[&self.json],
+            ..Parts::default()
+        };
+        let object = Object::pack(&mut String::new(), &parts).unwrap();
         let hash = self.pipeline.indexer().hash_key(object.key_bytes());
         let value = if is_poisoned {
             Value::Poisoned(Arc::new(Poison::new("bad".to_owned(), None)))
