@@ -91,6 +91,41 @@ fn pr_l6_pr_l7_a_future_version_is_known_by_reason_or_by_either_message() {
 }
 
 #[test]
+fn cg_r15_a_future_version_has_three_forms_and_an_expired_one_two_reasons() {
+    let future = Recovery::TooLargeVersion { retry_after: None };
+    let trouble = Recovery::ServerTrouble { retry_after: None };
+    for (body, expected) in [
+        (
+            r#"{"reason":"Timeout","code":504,"details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}]}}"#,
+            future,
+        ),
+        (
+            r#"{"reason":"Timeout","code":504,"details":{"causes":[{"message":"Too large resource version"}]}}"#,
+            future,
+        ),
+        (
+            r#"{"reason":"Timeout","code":504,"message":"Timeout: Too large resource version: 400, current: 300"}"#,
+            future,
+        ),
+        // The words alone, in an answer that is no timeout, are somebody's sentence.
+        (
+            r#"{"reason":"InternalError","code":500,"message":"Too large resource version: 9"}"#,
+            trouble,
+        ),
+        (
+            r#"{"reason":"Timeout","code":504,"details":{"causes":[{"reason":"Other"}]}}"#,
+            trouble,
+        ),
+        (r#"{"reason":"Expired","code":410}"#, Recovery::Expired),
+        (r#"{"reason":"Gone","code":410}"#, Recovery::Expired),
+        (r#"{"reason":"Expired"}"#, Recovery::Expired),
+    ] {
+        assert_eq!(classify(Asked::List, 504, body), expected, "{body}");
+        assert_eq!(classify(Asked::Watch, 200, body), expected, "{body}");
+    }
+}
+
+#[test]
 fn pr_s6_inv_l5_a_wait_is_read_from_header_or_body_and_capped() {
     let status = Status::parse(429, br#"{"details":{"retryAfterSeconds":7}}"#);
     let wait = |header| recovery(Asked::List, 429, &status, header);

@@ -180,6 +180,7 @@ fn cg_i8_a_removal_drops_or_drains_as_asked() {
     }
 }
 
+/// A handler that panics costs its own event and nobody else's (pr-F66).
 #[test]
 fn cg_i10_a_panic_hurts_one_event_which_is_told_again() {
     let mut rig = Rig::new();

@@ -122,6 +122,7 @@ fn the_fallback_is_forgotten_after_an_hour() {
     );
 }
 
+/// A WatchList that never ends (pr-F15).
 #[test]
 fn cg_r35_pr_s4_an_end_bookmark_that_never_comes_leads_to_a_list() {
     check(
@@ -257,6 +258,7 @@ fn watch_list_mode_has_nothing_to_fall_back_to() {
     );
 }
 
+/// The page is client-go's (pr-L11).
 #[test]
 fn cg_r9_pages_of_500_carry_the_token_alone() {
     let config = Config {
@@ -336,6 +338,7 @@ fn pr_l13_a_page_without_items_but_with_a_token_is_not_the_end() {
     );
 }
 
+/// The way out of an expired page is client-go's (pr-L11).
 #[test]
 fn cg_r11_pr_l10_an_expired_page_leads_to_one_whole_list() {
     let config = Config {

@@ -136,6 +136,7 @@ fn cg_r19_a_server_that_ends_each_watch_after_one_event_meets_a_backoff() {
     );
 }
 
+/// Every watch is closed as soon as it opens (pr-F28).
 #[test]
 fn pr_w12_pr_w17_streams_that_end_at_once_lead_to_a_list_after_four() {
     let config = Config {

@@ -88,7 +88,9 @@ async fn inv_s14_no_bytes_lead_to_a_panic_or_to_a_loop_without_delay() {
             for chunk in bytes.chunks(step) {
                 conn.send(chunk.to_vec());
             }
-            match odd.below(3) {
+            // Half of the peers never keep a stream open, so that only delays keep requests apart.
+            let ends = if seed % 2 == 0 { 2 } else { 3 };
+            match odd.below(ends) {
                 0 => conn.fail("reset"),
                 1 => conn.end(),
                 // It stays open and silent: a deadline has to end it.
@@ -98,7 +100,7 @@ async fn inv_s14_no_bytes_lead_to_a_panic_or_to_a_loop_without_delay() {
         }
         let seconds = began.elapsed().as_secs_f64();
         assert!(
-            seconds >= f64::from(REQUESTS) * 0.25,
+            seconds >= f64::from(REQUESTS) * 2.0,
             "seed {seed}: {REQUESTS} requests in {seconds} s"
         );
         handle.stop();
