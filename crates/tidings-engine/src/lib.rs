@@ -3,15 +3,17 @@
 //! Nothing here blocks, reads a clock, opens a socket or draws a random number: time, bytes and
 //! randomness are handed in.
 
-pub mod delta;
 pub mod entry;
+
+pub mod delta;
 
 pub mod reflector;
 
 pub mod delta_fifo;
 
-pub mod indexer;
 pub mod pages;
+
+pub mod indexer;
 
 pub mod fanout;
 
