@@ -108,7 +108,7 @@ async fn inv_s14_no_bytes_lead_to_a_panic_or_to_a_loop_without_delay() {
     }
 }
 
-/// The peer is dead and nothing says so: no byte, no answer to a probe. The watch is reopened at its
+/// The peer is dead and nothing says so (pr-S10): no byte, no answer to a probe. The watch is reopened at its
 /// version within the silence, the probe's time and one delay; and a proxy that keeps the connection
 /// up does not hide it.
 #[tokio::test(start_paused = true)]
