@@ -26,6 +26,7 @@ async fn cg_r24_a_cut_connection_is_resumed_without_a_list() {
     }
 }
 
+/// Who is away for longer than the server's history meets 410 (pr-E12).
 #[tokio::test]
 async fn pr_w11_a_compaction_while_away_leads_to_a_relist_with_tombstones() {
     let server = server().await;

@@ -10,6 +10,7 @@ mod names;
 mod rules;
 mod sources;
 mod tree;
+mod upstream;
 
 /// Fails with all that was found wrong.
 fn report(what: &str, wrong: &[String]) {

@@ -4,7 +4,8 @@
 //!
 //! U1  Every id that code or a test cites is a row of `docs/src/reference/rules.md`.
 //! U2  A row says `tested` exactly when a test carries its id, and `cited` only when code names it; else
-//!     it says `open`. `override` stands before it where Tidings differs from client-go on purpose, and
+//!     it says `open`, or `n/a: ` with the reason why nothing here could obey it (yet), which whoever makes
+//!     the rule apply takes away. `override` stands before it where Tidings differs from client-go on purpose, and
 //!     those rows are the ones of `docs/src/why/overrides.md`.
 //! U3  Every test and every file that a row names is there.
 //!
@@ -143,6 +144,9 @@ fn row(line: &str) -> Option<Row> {
 /// Whole sections that tests name: the decision table, and client-go's credential plugins.
 const SECTIONS: [&str; 2] = ["cg-1.6", "pr-1.7"];
 
+/// What stands before the reason why a rule binds nothing that is there.
+const NOT_APPLICABLE: &str = "n/a: ";
+
 fn status(
     row: &Row,
     by_rule: &BTreeMap<&str, Vec<&Test>>,
@@ -152,6 +156,12 @@ fn status(
         "tested"
     } else if citing.contains_key(&row.id) {
         "cited"
+    } else if row
+        .status
+        .strip_prefix(NOT_APPLICABLE)
+        .is_some_and(|reason| !reason.is_empty())
+    {
+        return row.status.clone();
     } else {
         "open"
     };

@@ -77,6 +77,18 @@ fn no_test_is_ignored_or_sleeps() {
     report("tests that are ignored or sleep", &wrong);
 }
 
+/// The wall clock may jump: what the informer does hangs on the monotonic one that it is given.
+#[test]
+fn pr_f63_no_wall_clock_is_read_by_the_informer() {
+    let crates = ["api", "engine", "scan"].map(|name| format!("crates/tidings-{name}/"));
+    let wrong = lines(&["rs"], |file, line| {
+        let concerned = crates.iter().any(|path| file.path.starts_with(path))
+            || file.path.starts_with("crates/tidings/src/");
+        concerned && line.contains("SystemTime")
+    });
+    report("readings of the wall clock", &wrong);
+}
+
 #[test]
 fn no_place_of_a_machine_is_named() {
     let wrong = lines(&["rs", "md", "toml"], |_, line| {

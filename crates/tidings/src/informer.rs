@@ -161,7 +161,12 @@ impl<P: Payload> InformerBuilder<P> {
             added.map_err(|_| BuildError::DuplicateIndex { name })?;
         }
         let reader = indexer.reader();
-        let reflector = Reflector::new(self.reflector);
+        let mut config = self.reflector;
+        // pr-F8: events expire in groups, each group at one version.
+        let resource = &self.scope.resource;
+        config.shared_versions |=
+            resource.plural() == "events" && ["", "events.k8s.io"].contains(&resource.group());
+        let reflector = Reflector::new(config);
         let mut pipeline = Pipeline::new(self.pipeline, reflector, indexer);
         for (handler, options) in self.handlers {
             pipeline.add_handler(Instant::ZERO, handler, options);

@@ -1,17 +1,37 @@
 //! A real control plane of two processes, and clients of it.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use serde_json::Value;
+use serde::Deserialize;
 use tempfile::TempDir;
 use tidings::{Informer, InformerHandle, Raw, Resource, Scope};
 use tidings_api::request::Request;
 use tidings_http::{Client, kubeconfig};
+
+/// A list as far as it is compared; what is not named here may be nested as deep as it likes.
+#[derive(Deserialize)]
+struct List {
+    items: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    namespace: Option<String>,
+    resource_version: String,
+}
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -106,6 +126,31 @@ impl Cluster {
         Client::new(kubeconfig::load(&overrides).unwrap()).unwrap()
     }
 
+    /// A client whose token stands in a file of its own.
+    pub(crate) fn client_with_token_file(&self, token: &Path) -> Client {
+        let text = fs::read_to_string(self.path("apiserver").join("kubeconfig")).unwrap();
+        let indented = |line: &str| {
+            let indent = line.split("token:").next().unwrap_or_default().to_owned();
+            format!("{indent}tokenFile: {}", token.display())
+        };
+        let lines = text.lines().map(|line| {
+            let is_token = line.trim_start().starts_with("token:");
+            if is_token {
+                indented(line)
+            } else {
+                line.to_owned()
+            }
+        });
+        let text: Vec<String> = lines.collect();
+        let path = self.path("kubeconfig-with-token-file");
+        fs::write(&path, text.join("\n")).unwrap();
+        let overrides = kubeconfig::Overrides {
+            path: Some(path),
+            ..kubeconfig::Overrides::default()
+        };
+        Client::new(kubeconfig::load(&overrides).unwrap()).unwrap()
+    }
+
     pub(crate) fn follow(&self, scope: Scope) -> InformerHandle<Raw> {
         let informer = Informer::<Raw>::builder(self.client(), scope)
             .build()
@@ -115,29 +160,11 @@ impl Cluster {
         handle
     }
 
-    /// Writes a ConfigMap's value and returns its version.
+    /// Writes a ConfigMap's value.
     pub(crate) async fn put(&self, name: &str, value: &str) {
-        let scope = configmaps();
-        let path = scope.resource.object_path(Some("default"), name).unwrap();
-        let body = serde_json::json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": { "name": name, "namespace": "default" }, "data": { "value": value }
-        });
-        let client = self.client();
-        let update = Request::write(
-            "PUT",
-            path,
-            "application/json",
-            body.to_string().into_bytes(),
-        );
-        let mut answer = client.send(&update).await.unwrap();
-        if answer.status == 404 {
-            let path = scope.resource.collection_path(Some("default")).unwrap();
-            let body = body.to_string().into_bytes();
-            let create = Request::write("POST", path, "application/json", body);
-            answer = client.send(&create).await.unwrap();
-        }
-        assert!(answer.status < 300, "{}: {:?}", answer.status, answer.body);
+        let status = put_configmap(&self.client(), name, value).await;
+        let status = status.expect("the server answers");
+        assert!(status < 300, "{status}");
     }
 
     /// The keys and versions that the server has, by a list of our own.
@@ -147,19 +174,14 @@ impl Cluster {
             .collection_path(scope.namespace.as_deref())
             .unwrap();
         let answer = self.client().send(&Request::get(path)).await.unwrap();
-        let list: Value = serde_json::from_slice(&answer.body).unwrap();
-        let text = |item: &Value| {
-            let meta = &item["metadata"];
-            let namespace = meta["namespace"].as_str().map(|ns| format!("{ns}/"));
-            let (name, version) = (meta["name"].as_str(), meta["resourceVersion"].as_str());
-            format!(
-                "{}{}@{}",
-                namespace.unwrap_or_default(),
-                name.unwrap(),
-                version.unwrap()
-            )
+        let list: List = serde_json::from_slice(&answer.body).unwrap();
+        let text = |item: &Listed| {
+            let meta = &item.metadata;
+            let namespace = meta.namespace.as_ref().map(|ns| format!("{ns}/"));
+            let (name, version) = (&meta.name, &meta.resource_version);
+            format!("{}{name}@{version}", namespace.unwrap_or_default())
         };
-        let mut all: Vec<String> = list["items"].as_array().unwrap().iter().map(text).collect();
+        let mut all: Vec<String> = list.items.iter().map(text).collect();
         all.sort();
         all
     }
@@ -182,6 +204,33 @@ impl Cluster {
             let _ = tokio::time::timeout(Duration::from_millis(300), progress.changed()).await;
         }
     }
+}
+
+/// Updates or creates a ConfigMap; the status of the answer, if one came.
+pub(crate) async fn put_configmap(client: &Client, name: &str, value: &str) -> Option<u16> {
+    let scope = configmaps();
+    let path = scope.resource.object_path(Some("default"), name).unwrap();
+    let body = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": name, "namespace": "default" }, "data": { "value": value }
+    });
+    let body = || body.to_string().into_bytes();
+    let update = Request::write("PUT", path, "application/json", body());
+    let status = client.send(&update).await.ok()?.status;
+    if status != 404 {
+        return Some(status);
+    }
+    let path = scope.resource.collection_path(Some("default")).unwrap();
+    let create = Request::write("POST", path, "application/json", body());
+    Some(client.send(&create).await.ok()?.status)
+}
+
+/// Deletes a ConfigMap; the status of the answer, if one came.
+pub(crate) async fn remove_configmap(client: &Client, name: &str) -> Option<u16> {
+    let scope = configmaps();
+    let path = scope.resource.object_path(Some("default"), name).unwrap();
+    let delete = Request::write("DELETE", path, "application/json", Vec::new());
+    Some(client.send(&delete).await.ok()?.status)
 }
 
 pub(crate) fn shown(handle: &InformerHandle<Raw>) -> Vec<String> {

@@ -5,4 +5,5 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod cases;
+mod clients;
 mod cluster;

@@ -75,6 +75,10 @@ pub struct Config {
     /// Unfit events (unknown type, wrong kind, no version) in one stream that lead to a relist.
     /// 3 (pr 1.7).
     pub unfit_events_max: u32,
+    /// Whether events of this kind may share a version, so that a broken stream may have brought only
+    /// some of them (pr-F8). Off; the informer's builder sets it for objects of the kind Event, the
+    /// only ones that Kubernetes deletes in groups.
+    pub shared_versions: bool,
     /// The seed of the jitter; the informer's builder draws one in place of 0.
     pub seed: u64,
 }
@@ -104,6 +108,7 @@ impl Default for Config {
             probe_timeout: Duration::from_secs(15),
             probe_verdict: Duration::from_secs(70),
             unfit_events_max: 3,
+            shared_versions: false,
             seed: 0,
         }
     }

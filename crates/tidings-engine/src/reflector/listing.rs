@@ -230,6 +230,7 @@ impl<P> Reflector<P> {
 
     fn end_list(&mut self, version: ResourceVersion, keyless: bool) {
         self.received = Some(version.clone());
+        self.whole = Some(version.clone());
         self.force_diff = false;
         self.synced = true;
         self.memory.too_large_since = None;

@@ -15,7 +15,8 @@
 //!
 //! F1  `applied` moves only by [`Input::Applied`], and never back within an epoch (INV-S2).
 //! F2  A watch is opened only when every enqueued delta has been applied, at `applied`; so no
-//!     event can be delivered twice by a resumption.
+//!     event can be delivered twice by a resumption; but where events share versions it is opened
+//!     at the last version that is known to be whole, and the store drops what comes again (pr-F8).
 //! F3  A `Begin` is followed by exactly one `End` or `Abort` before the next `Begin` (INV-S5).
 //! F4  Every path from a failure back to a request passes a delay, but for one retry after a 401,
 //!     one list after a refused WatchList, and one list after the proof of a new epoch.
@@ -57,6 +58,8 @@ pub struct Reflector<P> {
     applied: Option<ResourceVersion>,
     /// The version of the last delta that was enqueued.
     received: Option<ResourceVersion>,
+    /// The last version of which everything was received: a later one, a bookmark or a list says so.
+    whole: Option<ResourceVersion>,
     /// Deltas enqueued but not yet applied.
     outstanding: u64,
     epoch: u64,
@@ -129,6 +132,7 @@ impl<P> Reflector<P> {
             phase: Phase::Idle,
             applied: None,
             received: None,
+            whole: None,
             outstanding: 0,
             epoch: 0,
             force_diff: false,
@@ -149,6 +153,7 @@ impl<P> Reflector<P> {
     pub fn resume(config: Config, resource_version: ResourceVersion, epoch: u64) -> Self {
         let mut reflector = Self::new(config);
         reflector.applied = Some(resource_version.clone());
+        reflector.whole = Some(resource_version.clone());
         reflector.received = Some(resource_version);
         reflector.epoch = epoch;
         reflector.synced = true;
@@ -263,7 +268,7 @@ impl<P> Reflector<P> {
     pub fn check_invariants(&self) {
         if let (Some(applied), Some(received)) = (&self.applied, &self.received) {
             assert!(
-                self.outstanding > 0 || !received.is_before(applied),
+                self.outstanding > 0 || self.config.shared_versions || !received.is_before(applied),
                 "F1: applied {applied} but received only {received}"
             );
         }
@@ -394,6 +399,10 @@ impl<P> Reflector<P> {
             self.phase = Phase::Draining;
             return;
         }
+        let version = match &self.whole {
+            Some(whole) if self.config.shared_versions => whole.clone(),
+            _ => version,
+        };
         let timeout = self.watch_timeout();
         self.stats.watches += 1;
         // What was received but is not known to be applied comes again.

@@ -116,6 +116,7 @@ impl<P> Reflector<P> {
                     return;
                 }
                 self.went_well(version.clone());
+                self.whole = Some(version.clone());
                 self.enqueue(Delta::Bookmark(version));
             }
             (Phase::Watching(watching), Err(_)) => {
@@ -209,6 +210,9 @@ impl<P> Reflector<P> {
             if watching.watchdog.handle_version(&version) {
                 self.found_healthy();
             }
+        }
+        if self.received.as_ref() != Some(&version) {
+            self.whole = self.received.take();
         }
         self.received = Some(version);
         self.memory.short_streams = 0;

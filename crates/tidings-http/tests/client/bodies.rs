@@ -162,6 +162,7 @@ async fn a_short_body_is_bounded() {
     assert_eq!(response.read_to_limit(5).await.unwrap(), "hello");
 }
 
+/// Neither for the API server nor for anybody else (pr-S12).
 #[tokio::test]
 async fn sec_12_a_redirect_is_returned_and_not_followed() {
     let other = Server::start([ok("")]).await;

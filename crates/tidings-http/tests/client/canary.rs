@@ -101,6 +101,7 @@ fn users(directory: &Path) -> Vec<String> {
     ]
 }
 
+/// No secret reaches an error or its text (INV-S15).
 #[tokio::test]
 async fn sec_27_no_secret_is_shown_whatever_goes_wrong() {
     let directory = tempfile::tempdir().unwrap();

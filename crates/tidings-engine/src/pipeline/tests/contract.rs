@@ -328,3 +328,99 @@ fn inv_l4_a_failed_key_is_told_again_or_its_handler_is_detached() {
     rig.modified("a@6");
     assert_eq!(log.take().last().unwrap(), "update a@1 -> a@6");
 }
+
+/// A resync that waits with changes tells what is there when its turn comes: never an older state
+/// after a newer one, and nothing that is gone.
+#[test]
+fn cg_f5_a_resync_among_changes_tells_the_present() {
+    for order in ORDERS {
+        let (mut rig, _log) = Rig::synced_with(in_order(order), &["a@1", "b@2"], 5);
+        let log = Log::default();
+        let options = HandlerOptions {
+            resync: Some(std::time::Duration::from_secs(3600)),
+        };
+        rig.pipeline.add_handler(rig.now, log.handler(), options);
+        rig.run();
+        log.take();
+        rig.pipeline.hold(true);
+        rig.modified("a@6");
+        rig.pipeline.resync();
+        rig.modified("a@7");
+        rig.deleted("b@8");
+        rig.pipeline.hold(false);
+        // One event a turn: the resync is due while changes still wait to be told.
+        while rig.pipeline.run(rig.now, 1) {}
+        assert_eq!(
+            log.take(),
+            [
+                "update a@1 -> a@6",
+                "update a@6 -> a@7",
+                "delete b@8",
+                "update a@7 -> a@7"
+            ],
+            "{order:?}"
+        );
+    }
+}
+
+/// Handlers that come and go at any moment while events flow: each hears a legal history, and those
+/// that stay know at the end what is there.
+#[test]
+fn cg_i2_inv_s6_handlers_that_come_and_go_hear_legal_histories() {
+    for seed in 0..200 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut rig, _log) = Rig::synced(&["k0@1", "k1@2", "k2@3"], 5);
+        let mut there: Vec<(HandlerId, Log)> = Vec::new();
+        let mut gone = Vec::new();
+        for version in 6..150 {
+            let kinds = [EventKind::Added, EventKind::Modified, EventKind::Deleted];
+            match rng.u8(..6) {
+                0 => {
+                    let log = Log::default();
+                    let options = HandlerOptions::default();
+                    let id = rig.pipeline.add_handler(rig.now, log.handler(), options);
+                    there.push((id, log));
+                }
+                1 if !there.is_empty() => {
+                    let (id, log) = there.swap_remove(rng.usize(..there.len()));
+                    let removals = [Removal::Drop, Removal::Drain];
+                    assert!(rig.pipeline.remove_handler(id, removals[rng.usize(..2)]));
+                    gone.push(log);
+                }
+                2 => drop(rig.pipeline.run(rig.now, rng.usize(1..4))),
+                _ => rig.put(
+                    kinds[rng.usize(..3)],
+                    &format!("k{}@{version}", rng.u8(..5)),
+                ),
+            }
+        }
+        rig.run();
+        for log in &gone {
+            folded(log, seed);
+        }
+        let snapshot = rig.pipeline.indexer().snapshot();
+        let stored: std::collections::BTreeSet<String> = snapshot
+            .iter()
+            .map(|entry| entry.object.key().to_owned())
+            .collect();
+        for (_, log) in &there {
+            assert_eq!(folded(log, seed), stored, "seed {seed}");
+        }
+    }
+}
+
+/// The keys that a history leaves, each of which was added before it was updated or deleted.
+fn folded(log: &Log, seed: u64) -> std::collections::BTreeSet<String> {
+    let mut known = std::collections::BTreeSet::new();
+    for told in log.take() {
+        let object = told.split(' ').rfind(|word| word.contains('@')).unwrap();
+        let key = object.split_once('@').unwrap().0.to_owned();
+        let is_legal = match told.split(' ').next().unwrap() {
+            "add" => known.insert(key),
+            "update" => known.contains(&key),
+            _ => known.remove(&key),
+        };
+        assert!(is_legal, "seed {seed}: {told}");
+    }
+    known
+}

@@ -119,6 +119,7 @@ impl World {
         let reflector = Reflector::new(Config {
             list_mode,
             page_items: 2,
+            shared_versions: seed.is_multiple_of(2),
             seed,
             ..Config::default()
         });

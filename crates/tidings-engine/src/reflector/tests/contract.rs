@@ -389,3 +389,53 @@ fn cg_i11_a_machine_that_has_stopped_cannot_be_started_again() {
     // Nor is a running one started twice.
     assert_eq!(requests(Config::default(), "start\nstart\n").len(), 1);
 }
+
+#[test]
+fn cg_r26_a_stop_before_the_start_asks_for_nothing() {
+    assert_eq!(requests(Config::default(), "stop\nstart\nok\n"), [""; 0]);
+}
+
+#[test]
+fn cg_r9_an_explicit_page_size_is_kept_over_all_pages() {
+    let config = Config {
+        list_mode: ListMode::Paged,
+        page_items: 4,
+        ..Config::default()
+    };
+    let text = "start\nok\npage rv=10 a@1 continue=T\nok\npage rv=10 b@2 continue=U\nok\n\
+        page rv=10 c@3\nok\nt=9s error 410\ntick\n";
+    assert_eq!(
+        requests(config, text),
+        [
+            "LIST limit=4 rv=''",
+            "LIST limit=4 continue=T",
+            "LIST limit=4 continue=U",
+            "WATCH rv=10",
+            "LIST limit=4 rv=''",
+        ]
+    );
+}
+
+#[test]
+fn cg_r2_a_configured_backoff_is_the_one_that_is_asked() {
+    let seconds = Duration::from_secs;
+    let config = Config {
+        backoff: BackoffConfig {
+            initial: seconds(3),
+            max: seconds(7),
+            reset_after: seconds(120),
+        },
+        ..whole()
+    };
+    let (printed, _) = trace(config, &script(&["start\n", &"broken\ntick\n".repeat(4)]));
+    let at = |line: &str| -> f64 { line.split_whitespace().next().unwrap().parse().unwrap() };
+    let broken = printed.lines().filter(|line| line.contains("broken"));
+    let times: Vec<f64> = broken.map(at).collect();
+    for (waited, base) in times
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .zip([3.0, 6.0, 7.0])
+    {
+        assert!(waited >= base - 0.1 && waited < 2.0 * base, "{times:?}");
+    }
+}

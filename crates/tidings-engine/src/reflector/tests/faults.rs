@@ -234,6 +234,39 @@ fn pr_f7_a_deletion_without_a_usable_object_leads_to_a_list() {
     }
 }
 
+/// A stream breaks in the middle of events that share a version: the watch goes on at the last
+/// version that is known to be whole, so that the others come too. Without shared versions nothing
+/// comes twice.
+#[test]
+fn pr_f8_a_group_of_events_that_was_cut_comes_again() {
+    let after = |events: &str, shared_versions| {
+        let config = Config {
+            shared_versions,
+            ..Config::default()
+        };
+        let text = script(&[LEVEL, "t=9s ", events, "\nbroken\ntick\n"]);
+        requests(config, &text)[1].clone()
+    };
+    for (events, at) in [
+        ("DELETED a@12", "WATCH rv=10"),
+        ("MODIFIED a@11\nDELETED a@12\nDELETED b@12", "WATCH rv=11"),
+        ("DELETED a@12\nbookmark 12", "WATCH rv=12"),
+        ("DELETED a@12\nbookmark 20", "WATCH rv=20"),
+        ("bookmark 10", "WATCH rv=10"),
+    ] {
+        assert_eq!(after(events, true), at, "{events}");
+    }
+    assert_eq!(after("DELETED a@12", false), "WATCH rv=12");
+    // Cut twice in one group, and what comes again is cut as well.
+    let config = Config {
+        shared_versions: true,
+        ..Config::default()
+    };
+    let cut = "DELETED a@12\nbroken\ntick\nok\n";
+    let asked = requests(config, &script(&[LEVEL, "t=9s ", cut, cut, cut]));
+    assert_eq!(asked[1..], ["WATCH rv=10", "WATCH rv=10", "WATCH rv=10"]);
+}
+
 /// The first server cannot stream lists, the second can: each refusal is remembered for its hour,
 /// and neither is a reason to stop.
 #[test]

@@ -108,7 +108,7 @@ async fn inv_s14_no_bytes_lead_to_a_panic_or_to_a_loop_without_delay() {
     }
 }
 
-/// The peer is dead and nothing says so: no byte, no answer to a probe. The watch is reopened at its
+/// The peer is dead and nothing says so (pr-S10): no byte, no answer to a probe. The watch is reopened at its
 /// version within the silence, the probe's time and one delay; and a proxy that keeps the connection
 /// up does not hide it.
 #[tokio::test(start_paused = true)]
@@ -250,4 +250,31 @@ async fn sec_24_pr_f50_a_configuration_without_a_seed_gets_one_of_its_own() {
         delays.len() > 4 && hashes.len() == 8,
         "{delays:?} {hashes:?}"
     );
+}
+
+/// Objects of the kind Event are deleted in groups that share a version. The stream breaks within
+/// one: the rest comes with the next stream, and what comes again changes nothing.
+#[tokio::test(start_paused = true)]
+async fn pr_f8_a_group_of_deletions_that_was_cut_is_completed() {
+    for (resource, resumed_at) in [("v1/events", 10), ("v1/pods", 12)] {
+        let mut script = Script::new();
+        let scope = Scope::all(tidings_api::Resource::parse(resource).unwrap());
+        let handle = start(script.builder_of::<Raw>(scope));
+        let mut conn = script.accept().await;
+        conn.watch_list(&[pod("a", 7), pod("b", 8)], 10)
+            .send(event("DELETED", &pod("a", 12)));
+        shows(&handle, "default/b@8").await;
+        conn.fail("cut");
+        let mut watch = script.accept().await;
+        let expected = format!("&resourceVersion={resumed_at}");
+        assert!(watch.path.ends_with(&expected), "{}", watch.path);
+        if resource == "v1/events" {
+            watch
+                .ok()
+                .send(event("DELETED", &pod("a", 12)))
+                .send(event("DELETED", &pod("b", 12)));
+            shows(&handle, "").await;
+            until(&handle, |state| state.dropped.unknown_delete == 1).await;
+        }
+    }
 }
