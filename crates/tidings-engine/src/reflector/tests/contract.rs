@@ -439,3 +439,83 @@ fn cg_r2_a_configured_backoff_is_the_one_that_is_asked() {
         assert!(waited >= base - 0.1 && waited < 2.0 * base, "{times:?}");
     }
 }
+
+#[test]
+fn the_counters_count() {
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
+    let script = "
+        start
+        ok
+        page rv=50 a@7 ?? b@8 continue=T1
+        ok
+        page rv=50 c@9 ?? continue=T2
+        ok
+        page rv=50
+        ok
+        error 410
+        tick
+        ok
+        page rv=5 a@3
+        ok
+        page rv=5 a@3
+    ";
+    let (trace, reflector) = trace(config, script);
+    let stats = reflector.stats();
+    let counted = (stats.items, stats.keyless, stats.pages, stats.epochs);
+    assert_eq!(counted, (7, 2, 2, 1), "{trace}");
+}
+
+/// When the machine wakes after the last step, in seconds from that step.
+fn wait_after(script: &str) -> f64 {
+    let config = Config {
+        reopen_jitter_max: Duration::from_millis(100),
+        ..Config::default()
+    };
+    let (trace, reflector) = trace(config, script);
+    let last = trace.lines().last().unwrap();
+    let now: f64 = last.split_whitespace().next().unwrap().parse().unwrap();
+    match reflector.condition().activity {
+        Activity::Waiting { until } => until.saturating_since(Instant::ZERO).as_secs_f64() - now,
+        other => panic!("{other:?} after {trace}"),
+    }
+}
+
+/// Only a stream that lived for a while and brought something is reopened without backoff.
+#[test]
+fn cg_r19_a_broken_stream_is_reopened_at_once_only_if_it_had_worked() {
+    let worked = wait_after(&script(&[LEVEL, "MODIFIED a@11\nt=9s broken"]));
+    assert!(worked < 0.2, "{worked}");
+    let silent = "t=20s closed\nt=22s tick\nok\nt=30s broken";
+    let silent = wait_after(&script(&[LEVEL, silent]));
+    assert!(silent > 0.7, "{silent}");
+    let short = "t=20s closed\nt=22s tick\nok\nMODIFIED a@11\nt=22.3s broken";
+    let short = wait_after(&script(&[LEVEL, short]));
+    assert!(short > 0.7, "{short}");
+}
+
+/// A connection that fails before there is an answer says nothing about WatchLists.
+#[test]
+fn cg_r34_refused_connections_are_no_reason_to_fall_back() {
+    let broken = "broken\ntick\n".repeat(6);
+    let (trace, _) = trace(Config::default(), &script(&["start\n", &broken]));
+    assert!(!trace.contains("LIST limit"), "{trace}");
+}
+
+#[test]
+fn a_refusal_is_told_with_its_code_and_the_servers_words() {
+    let message = |line: &str| {
+        let (_, reflector) = trace(
+            Config::default(),
+            &script(&[LEVEL, "closed\nt=5s tick\n", line]),
+        );
+        reflector.condition().trouble.unwrap().message
+    };
+    assert_eq!(message("refused 403"), "the server said 403");
+    let reason = message("refused 429 reason=TooManyRequests");
+    assert_eq!(reason, "the server said 429: TooManyRequests");
+    let in_stream = message("ok\nerror 410 reason=Expired");
+    assert_eq!(in_stream, "the server said 410: Expired");
+}
