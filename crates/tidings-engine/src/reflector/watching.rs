@@ -15,7 +15,6 @@ use crate::delta::Delta;
 #[derive(Debug)]
 pub(super) struct Watching {
     pub(super) opened_at: Instant,
-    accepted: bool,
     timeout: Duration,
     /// Events and bookmarks that counted.
     pub(super) received: u64,
@@ -27,7 +26,6 @@ impl Watching {
     pub(super) const fn new(opened_at: Instant, timeout: Duration, watchdog: Watchdog) -> Self {
         Self {
             opened_at,
-            accepted: false,
             timeout,
             received: 0,
             unfit: 0,
@@ -36,7 +34,6 @@ impl Watching {
     }
 
     pub(super) fn accept(&mut self, now: Instant) {
-        self.accepted = true;
         self.watchdog.handle_frame(now);
     }
 

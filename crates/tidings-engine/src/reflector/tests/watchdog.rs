@@ -205,3 +205,69 @@ fn pr_f31_a_late_probe_answer_is_ignored() {
         "#]],
     );
 }
+
+/// A frame between the question and the answer says more than the answer.
+#[test]
+fn pr_e11c_a_stream_that_speaks_while_it_is_probed_is_healthy() {
+    check(
+        "
+            start
+            ok
+            ADDED a@7
+            initial-end 10
+            tick
+            t=131s MODIFIED a@20
+            t=132s probe 50
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            131.0  MODIFIED a@20 -> updated a@20; wake 145.0
+            132.0  probe 50 -> wake 510.7
+        "#]],
+    );
+    check(
+        "
+            start
+            ok
+            ADDED a@7
+            initial-end 10
+            tick
+            t=132s probe 50
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            132.0  probe 50 -> wake 200.0
+        "#]],
+    );
+}
+
+/// Silence counts from the answer's head, which may take its time.
+#[test]
+fn pr_1_7_an_accepted_request_is_a_sign_of_life() {
+    check(
+        "
+            start
+            ok
+            initial-end 10
+            t=20s closed
+            tick
+            t=40s ok
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            20.0   closed -> close; wake 20.0
+            20.0   tick -> WATCH rv=10; wake 150.0
+            40.0   ok -> wake 170.0
+        "#]],
+    );
+}
