@@ -25,6 +25,9 @@ pub(super) struct Listing {
     /// The version of the first page: the list's version (cg-R11).
     first_page: Option<ResourceVersion>,
     items: u64,
+    pages: u32,
+    /// The token of the page that was asked for last.
+    token: String,
     remaining: Option<u64>,
     keyless: bool,
     timeout: std::time::Duration,
@@ -40,10 +43,17 @@ impl Listing {
             limit,
             first_page: None,
             items: 0,
+            pages: 0,
+            token: String::new(),
             remaining: None,
             keyless: false,
             timeout: std::time::Duration::ZERO,
         }
+    }
+
+    /// Something came that could be any of the stored objects.
+    pub(super) const fn proves_no_absence(&mut self) {
+        self.keyless = true;
     }
 
     pub(super) const fn activity(&self, streaming: bool) -> Activity {
@@ -173,11 +183,25 @@ impl<P> Reflector<P> {
             return;
         };
         let version = listing.first_page.get_or_insert(version).clone();
+        listing.pages += 1;
         // pr-L13: only the token says whether there is more, not the number of items.
         if continue_token.is_empty() {
             let keyless = listing.keyless;
             return self.complete_list(now, version, keyless);
         }
+        // A server that goes round in a circle, or on for ever, is asked for no page at once.
+        if listing.token == continue_token || listing.pages >= self.config.list_pages_max {
+            let message = if listing.token == continue_token {
+                "the list does not end: its continue token repeats itself".to_owned()
+            } else {
+                format!(
+                    "the list does not end: it has more than {} pages",
+                    listing.pages
+                )
+            };
+            return self.fail(now, WakeReason::Undecodable, &message);
+        }
+        listing.token.clone_from(&continue_token);
         let options = ListOptions {
             version: listing.version.clone(),
             limit: listing.limit,

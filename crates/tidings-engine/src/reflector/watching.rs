@@ -68,10 +68,10 @@ impl<P> Reflector<P> {
         self.stats.events += 1;
         let Received::Entry(entry) = received else {
             self.stats.keyless += 1;
-            return self.handle_unfit(now);
+            return self.handle_unfit(now, "an object has no usable key");
         };
         let Ok(version) = entry.object.resource_version() else {
-            return self.handle_unfit(now);
+            return self.handle_unfit(now, "an object has no usable version");
         };
         // pr 1.7: one event's lower version proves nothing, a consistent list does. Equal ones are
         // legal: several events may share a version (pr-E13).
@@ -135,16 +135,22 @@ impl<P> Reflector<P> {
 
     /// A frame that says nothing to act upon does not move the version; several of them mean that
     /// this stream is not to be trusted (pr-E7, pr 1.7).
-    pub(super) fn handle_unfit(&mut self, now: Instant) {
+    /// Within a list it may stand for any object: it proves no absence (INV-S11).
+    pub(super) fn handle_unfit(&mut self, now: Instant, what: &str) {
         self.stats.unfit += 1;
-        let Phase::Watching(watching) = &mut self.phase else {
-            return;
+        let watching = match &mut self.phase {
+            Phase::Watching(watching) => watching,
+            Phase::Listing(listing) | Phase::WatchListing(listing) => {
+                listing.proves_no_absence();
+                return;
+            }
+            Phase::Idle | Phase::Draining | Phase::Waiting { .. } | Phase::Stopped => return,
         };
         watching.watchdog.handle_frame(now);
         watching.unfit += 1;
         if watching.unfit >= self.config.unfit_events_max {
-            let message = "the stream brings events that cannot be acted upon";
-            self.fail_then(now, WakeReason::UnfitEvents, message, Next::Relist);
+            let message = format!("the stream brings events that cannot be acted upon: {what}");
+            self.fail_then(now, WakeReason::UnfitEvents, &message, Next::Relist);
         }
     }
 

@@ -294,7 +294,7 @@ impl World {
                 self.feed(Input::PageEnd {
                     resource_version: Ok(ResourceVersion::from_revision(version)),
                     continue_token: if more {
-                        "more".to_owned()
+                        format!("more{next}")
                     } else {
                         String::new()
                     },
