@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod bad_input;
 mod changes;
 mod faults;
+mod scripted;
 mod support;

@@ -99,6 +99,8 @@ pub enum Frame<'a> {
     Unknown {
         /// The type, shortened and printable.
         type_name: &'a str,
+        /// Where the frame starts.
+        offset: u64,
     },
 }
 
@@ -347,14 +349,17 @@ impl FrameDecoder {
             "ERROR" => return Frame::Error(self.status(held)),
             _ => {
                 self.type_name = printable(&self.type_name);
-                let type_name = &self.type_name;
-                return Frame::Unknown { type_name };
+                return Frame::Unknown {
+                    type_name: &self.type_name,
+                    offset: self.start,
+                };
             }
         };
         let item = match held {
             Some((place, slice)) => self.object.item(place, slice, None),
             None => Item::missing(),
         };
+        let item = item.placed(self.start);
         Frame::Event { kind, item }
     }
 

@@ -64,6 +64,8 @@ pub struct PageDecoder {
     meta: Meta,
     items: u64,
     offset: u64,
+    /// Where the item at hand starts.
+    item_start: u64,
     failed: Option<PageError>,
 }
 
@@ -195,6 +197,7 @@ impl PageDecoder {
             meta: Meta::default(),
             items: 0,
             offset: 0,
+            item_start: 0,
             failed: None,
         }
     }
@@ -361,6 +364,7 @@ impl PageDecoder {
                         return Err(PageError::TooManyItems { offset });
                     }
                     self.object.reset();
+                    self.item_start = offset;
                     self.state = State::InItem;
                     return Ok(index);
                 }
@@ -391,7 +395,7 @@ impl PageDecoder {
         self.state = State::Separator;
         self.items += 1;
         let item = self.object.item(place, slice, self.list.as_ref());
-        sink(PageEvent::Item(item));
+        sink(PageEvent::Item(item.placed(self.item_start)));
     }
 
     fn trailing(&self, rest: &[u8], at: usize) -> Result<usize, PageError> {

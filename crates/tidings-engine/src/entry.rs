@@ -46,6 +46,19 @@ impl<P> Entry<P> {
         }
     }
 
+    /// The object that [`effective`](Self::effective) is of: in a raw cache it has the JSON.
+    pub fn effective_object(&self) -> Option<&Object> {
+        match &self.value {
+            Value::Decoded(_) => Some(&self.object),
+            Value::Poisoned(poison) => poison.last_object.as_ref(),
+        }
+    }
+
+    /// Whether the present version has no value.
+    pub const fn is_poisoned(&self) -> bool {
+        matches!(self.value, Value::Poisoned(_))
+    }
+
     /// Whether both are the same incarnation; an object without a uid is whatever stands there.
     pub(crate) fn is_same_uid(&self, other: &Self) -> bool {
         let (own, other) = (self.object.uid(), other.object.uid());
@@ -59,10 +72,10 @@ impl<P: Clone> Entry<P> {
         let Value::Poisoned(poison) = &self.value else {
             return self;
         };
-        let good = stored
-            .filter(|stored| stored.is_same_uid(&self))
-            .and_then(Self::effective);
-        let poison = Poison::new(poison.problem.clone(), good.cloned());
+        let stored = stored.filter(|stored| stored.is_same_uid(&self));
+        let good = stored.and_then(Self::effective).cloned();
+        let mut poison = Poison::new(poison.problem.clone(), good);
+        poison.last_object = stored.and_then(Self::effective_object).cloned();
         Self::new(self.hash, self.object, Value::Poisoned(Arc::new(poison)))
     }
 }
@@ -107,11 +120,17 @@ pub struct Poison<P> {
     pub problem: String,
     /// The value of the last version that could be decoded, if there was one.
     pub last_good: Option<P>,
+    /// The object of that version, if there was one: a raw cache has its JSON here.
+    pub last_object: Option<Object>,
 }
 
 impl<P> Poison<P> {
     /// A poison record.
     pub const fn new(problem: String, last_good: Option<P>) -> Self {
-        Self { problem, last_good }
+        Self {
+            problem,
+            last_good,
+            last_object: None,
+        }
     }
 }

@@ -434,6 +434,7 @@ fn initial_state<P: Payload>(pipeline: &Pipeline<P>) -> State {
         object_bytes: 0,
         poisoned_items: 0,
         over_budget: 0,
+        bad_input: None,
         depth: 0,
         backlog: 0,
         handlers: Vec::new(),

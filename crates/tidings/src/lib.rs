@@ -44,7 +44,7 @@ pub use self::{
     factory::{Factory, SharedInformer},
     informer::{Informer, InformerBuilder, InformerHandle},
     payload::{Payload, Raw},
-    state::{Progress, State},
+    state::{BadInput, Progress, State},
     store::{Lookup, Store, WaitOutcome},
     subscription::{Lag, Subscription, SubscriptionEvent},
     view::{View, ViewBuilder},

@@ -6,7 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
-use tidings_api::scan::Keep;
+pub use tidings_api::scan::Keep;
 
 /// What is kept of each object. [`Raw`] keeps the JSON; an `Arc<T>` keeps a `T`, which may be a
 /// full type or a projection: a struct that names the fields in use.
@@ -64,6 +64,12 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    /// For a payload with a decoder of its own: a sentence without the content, and the place.
+    #[must_use]
+    pub const fn at(what: &'static str, line: usize, column: usize) -> Self {
+        Self { what, line, column }
+    }
+
     fn new(error: &serde_json::Error) -> Self {
         let what = match error.classify() {
             serde_json::error::Category::Data => "the object does not fit its type",

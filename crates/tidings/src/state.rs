@@ -27,6 +27,8 @@ pub struct State {
     pub poisoned_items: u64,
     /// Objects that came and did not fit [`crate::PipelineConfig::store_bytes_max`], so far.
     pub over_budget: u64,
+    /// The last object or frame that could not be used, so far.
+    pub bad_input: Option<BadInput>,
     /// Deltas that wait in the DeltaFIFO.
     pub depth: usize,
     /// Changes that wait to be told to handlers.
@@ -110,6 +112,21 @@ impl State {
         }
         line
     }
+}
+
+/// An object or a frame that could not be used: what is wrong with it, and where. It hurts its own
+/// key alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadInput {
+    /// How many there were so far, this one included.
+    pub count: u64,
+    /// When it came, on the informer's clock.
+    pub at: tidings_api::Instant,
+    /// The key, `namespace/name` or `name`, if it is certain.
+    pub key: Option<String>,
+    /// What is wrong and where, in one sentence without content.
+    pub problem: String,
 }
 
 /// How far the store is; published with every change of it.

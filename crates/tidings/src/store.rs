@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tidings_api::ResourceVersion;
+use tidings_api::{Object, ResourceVersion};
 use tidings_engine::{
     entry::{Entry, Poison, Value},
     indexer::{Snapshot, StoreReader, UnknownIndex},
@@ -37,6 +37,8 @@ pub enum Lookup<P> {
         problem: String,
         /// The value of the last version that could be decoded, if there was one.
         last_good: Option<P>,
+        /// The object of that version, if there was one: in a raw cache it has the JSON.
+        last_object: Option<Object>,
     },
 }
 
@@ -81,11 +83,12 @@ impl<P: Clone> Store<P> {
             Value::Decoded(_) => return Lookup::Present(entry),
             Value::Poisoned(poison) => Arc::clone(poison),
         };
-        let last_good = poison.last_good.clone();
+        let (last_good, last_object) = (poison.last_good.clone(), poison.last_object.clone());
         Lookup::Undecodable {
             entry,
             problem: poison.problem.clone(),
             last_good,
+            last_object,
         }
     }
 

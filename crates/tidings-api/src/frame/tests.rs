@@ -18,7 +18,7 @@ fn line(frame: Frame<'_>) -> String {
                 status.code, status.reason, status.message
             )
         }
-        Frame::Unknown { type_name } => format!("Unknown {type_name:?}"),
+        Frame::Unknown { type_name, .. } => format!("Unknown {type_name:?}"),
     }
 }
 

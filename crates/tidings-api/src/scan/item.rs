@@ -55,6 +55,8 @@ pub struct Unusable<'a> {
     pub problem: Problem,
     /// The object's length on the wire.
     pub bytes: u64,
+    /// Where in the body it stands: its first byte, or that of its frame.
+    pub offset: u64,
 }
 
 /// Why an object cannot be used. The server's or its data's fault; the key alone is poisoned.
@@ -67,7 +69,10 @@ pub enum Problem {
     /// The name or the namespace holds a slash (pr-F41).
     BadKey,
     /// The bytes are not UTF-8 (SEC-23).
-    InvalidUtf8,
+    InvalidUtf8 {
+        /// The first of them that is not, from the object's start.
+        offset: u64,
+    },
     /// The top level or the metadata is not well-formed JSON.
     Malformed {
         /// Where, from the object's start.
@@ -91,7 +96,9 @@ impl fmt::Display for Problem {
         match self {
             Self::BadEscape => f.write_str("a metadata string has an invalid escape"),
             Self::BadKey => f.write_str("the name or namespace holds a slash"),
-            Self::InvalidUtf8 => f.write_str("the object is not UTF-8"),
+            Self::InvalidUtf8 { offset } => {
+                write!(f, "the object is not UTF-8 at byte {offset}")
+            }
             Self::Malformed { offset } => write!(f, "malformed JSON at byte {offset}"),
             Self::NoName => f.write_str("the object has no name"),
             Self::NoObject => f.write_str("there is no object"),
@@ -172,6 +179,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The same item, which stands at `offset` of its body.
+    #[inline]
+    pub(crate) fn placed(mut self, offset: u64) -> Self {
+        if let Self::Unusable(unusable) = &mut self {
+            unusable.offset = offset;
+        }
+        self
+    }
+
     /// An item that stands for a value that is not an object.
     pub(crate) fn missing() -> Self {
         Self::Unusable(Unusable::unknown(Problem::NoObject))
@@ -188,6 +204,7 @@ impl Unusable<'_> {
             resource_version: Cow::Borrowed(""),
             problem,
             bytes: 0,
+            offset: 0,
         }
     }
 
@@ -203,6 +220,7 @@ impl Unusable<'_> {
             resource_version: (&*self.resource_version).into(),
             problem: self.problem,
             bytes: self.bytes,
+            offset: self.offset,
         }
     }
 
@@ -218,6 +236,7 @@ impl Unusable<'_> {
             resource_version: own(self.resource_version),
             problem: self.problem,
             bytes: self.bytes,
+            offset: self.offset,
         }
     }
 }
@@ -376,7 +395,7 @@ pub(super) fn item<'a>(
 ) -> Item<'a> {
     let found = match (problem, simdutf8::basic::from_utf8(bytes)) {
         (Some(problem), _) => Err(problem),
-        (None, Err(_)) => Err(Problem::InvalidUtf8),
+        (None, Err(_)) => Err(invalid_utf8(bytes, 0)),
         (None, Ok(text)) => scanned(walk, text, list, token_bytes_max),
     };
     match found {
@@ -446,6 +465,16 @@ pub(super) fn unusable<'a>(
         resource_version: read(fields.resource_version),
         problem,
         bytes: bytes.len() as u64,
+        offset: 0,
+    }
+}
+
+/// Says where `bytes`, which begin at `start` of the object, stop being UTF-8.
+#[cold]
+fn invalid_utf8(bytes: &[u8], start: usize) -> Problem {
+    let valid = str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    Problem::InvalidUtf8 {
+        offset: (start + valid) as u64,
     }
 }
 
@@ -465,7 +494,7 @@ pub(super) fn token(
     }
     str::from_utf8(raw)
         .map(Cow::Borrowed)
-        .map_err(|_| Problem::InvalidUtf8)
+        .map_err(|_| invalid_utf8(raw, span.start))
 }
 
 #[cold]

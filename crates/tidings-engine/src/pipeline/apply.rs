@@ -79,7 +79,7 @@ impl<P: Clone> Pipeline<P> {
         if let Some(stored) = stored
             && stored.object.uid() == entry.object.uid()
         {
-            if stored.object.is_same_version(&entry.object) {
+            if stored.object.is_same_version(&entry.object) && !heals(&entry, stored) {
                 self.dropped.same_version += 1;
                 return self.note_version(version);
             }
@@ -88,6 +88,7 @@ impl<P: Clone> Pipeline<P> {
                 return self.note_version(version);
             }
         }
+        self.has_poisoned |= entry.is_poisoned();
         let entry = entry.with_last_good(stored);
         let entry = self.within_budget(entry);
         let old = self.indexer.upsert(entry.clone());
@@ -153,15 +154,21 @@ impl<P: Clone> Pipeline<P> {
     }
 
     fn apply_item(&mut self, entry: Entry<P>) {
-        let is_poisoned = matches!(entry.value, Value::Poisoned(_));
-        let entry = if is_poisoned {
-            let stored = self.indexer.get(entry.object.key());
-            entry.with_last_good(stored)
-        } else {
-            entry
-        };
+        // A store without poisoned entries is spared the second lookup of each item.
+        self.has_poisoned |= entry.is_poisoned();
+        let stored = self
+            .has_poisoned
+            .then(|| self.indexer.get(entry.object.key()))
+            .flatten();
+        let heals = stored.is_some_and(|stored| heals(&entry, stored));
+        let entry = entry.with_last_good(stored);
         let entry = self.within_budget(entry);
         let new = entry.clone();
+        if heals {
+            let change = Change::stored(self.indexer.upsert(entry), new);
+            self.staged.get_or_insert_default().push_back(change);
+            return;
+        }
         if let Seen::Changed { old } = self.indexer.replace_item(entry) {
             let change = Change::stored(old, new);
             self.staged.get_or_insert_default().push_back(change);
@@ -199,6 +206,11 @@ impl<P: Clone> Pipeline<P> {
             self.version = version;
         }
     }
+}
+
+/// What was hurt on its way comes again whole, in the version that is stored (INV-S11).
+fn heals<P>(entry: &Entry<P>, stored: &Entry<P>) -> bool {
+    stored.is_poisoned() && !entry.is_poisoned()
 }
 
 fn is_older<P>(entry: &Entry<P>, stored: &Entry<P>) -> bool {

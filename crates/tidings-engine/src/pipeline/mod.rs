@@ -96,6 +96,8 @@ pub struct Pipeline<P> {
     batch: Vec<Delta<P>>,
     /// The changes of a relist in progress; told when it ends.
     staged: Option<VecDeque<Change<P>>>,
+    /// Whether a poisoned entry was ever stored.
+    has_poisoned: bool,
     /// Changes applied but not yet published.
     unpublished: VecDeque<Change<P>>,
     synced_after_publish: bool,
@@ -127,6 +129,7 @@ impl<P: Clone> Pipeline<P> {
             spill: VecDeque::new(),
             batch: Vec::new(),
             staged: None,
+            has_poisoned: false,
             unpublished: VecDeque::new(),
             synced_after_publish: false,
             version: None,

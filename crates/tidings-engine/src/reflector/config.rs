@@ -30,6 +30,8 @@ pub struct Config {
     pub list_mode: ListMode,
     /// Items of one page. 500 (cg-R9).
     pub page_items: u32,
+    /// Most pages of one list. 100 000: the 50 million items that a list may have, 500 a page.
+    pub list_pages_max: u32,
     /// Whether the very first list may be served from any replica's cache, however old
     /// (`resourceVersion=0`, pr-L2). Off: such a list may lie in this client's past (pr-F1).
     pub first_list_from_any_version: bool,
@@ -88,6 +90,7 @@ impl Default for Config {
         Self {
             list_mode: ListMode::Auto,
             page_items: 500,
+            list_pages_max: 100_000,
             first_list_from_any_version: false,
             watch_timeout_min: Duration::from_secs(300),
             watch_overrun: Duration::from_secs(30),

@@ -97,6 +97,15 @@ pub enum Unfit {
     WrongKind,
 }
 
+impl Unfit {
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::UnknownType => "an event has an unknown type",
+            Self::WrongKind => "an object is of another kind",
+        }
+    }
+}
+
 /// How a stream, or the attempt to open it, failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(

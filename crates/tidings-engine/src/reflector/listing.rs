@@ -27,6 +27,7 @@ pub(super) struct Listing {
     /// The version of the first page: the list's version (cg-R11).
     first_page: Option<ResourceVersion>,
     items: u64,
+    pages: u32,
     remaining: Option<u64>,
     keyless: bool,
     timeout: std::time::Duration,
@@ -40,13 +41,19 @@ impl Listing {
             last_progress: now,
             version,
             limit,
-            token: String::new(),
             first_page: None,
             items: 0,
+            pages: 0,
+            token: String::new(),
             remaining: None,
             keyless: false,
             timeout: std::time::Duration::ZERO,
         }
+    }
+
+    /// Something came that could be any of the stored objects.
+    pub(super) const fn proves_no_absence(&mut self) {
+        self.keyless = true;
     }
 
     pub(super) const fn activity(&self, streaming: bool) -> Activity {
@@ -176,15 +183,23 @@ impl<P> Reflector<P> {
             return;
         };
         let version = listing.first_page.get_or_insert(version).clone();
+        listing.pages += 1;
         // pr-L13: only the token says whether there is more, not the number of items.
         if continue_token.is_empty() {
             let keyless = listing.keyless;
             return self.complete_list(now, version, keyless);
         }
-        if continue_token == listing.token {
-            // INV-S14: this list would be asked for without end and without delay.
-            let message = "a page of the list leads to itself";
-            return self.fail(now, WakeReason::Undecodable, message);
+        // A server that goes round in a circle, or on for ever, is asked for no page at once.
+        if listing.token == continue_token || listing.pages >= self.config.list_pages_max {
+            let message = if listing.token == continue_token {
+                "the list does not end: its continue token repeats itself".to_owned()
+            } else {
+                format!(
+                    "the list does not end: it has more than {} pages",
+                    listing.pages
+                )
+            };
+            return self.fail(now, WakeReason::Undecodable, &message);
         }
         listing.token.clone_from(&continue_token);
         let options = ListOptions {

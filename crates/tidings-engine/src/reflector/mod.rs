@@ -193,7 +193,7 @@ impl<P> Reflector<P> {
                 self.handle_bookmark(now, resource_version, initial_events_end);
             }
             Input::ErrorEvent(status) => self.handle_refusal(now, 200, &status, None),
-            Input::Unfit(_) => self.handle_unfit(now),
+            Input::Unfit(unfit) => self.handle_unfit(now, unfit.text()),
             Input::Ended => self.handle_ended(now),
             Input::Broken(failure) => self.handle_broken(now, failure),
             Input::Applied {

@@ -65,10 +65,10 @@ impl<P> Reflector<P> {
         self.stats.events += 1;
         let Received::Entry(entry) = received else {
             self.stats.keyless += 1;
-            return self.handle_unfit_event(now, kind);
+            return self.handle_unfit_event(now, kind, "an object has no usable key");
         };
         let Ok(version) = entry.object.resource_version() else {
-            return self.handle_unfit_event(now, kind);
+            return self.handle_unfit_event(now, kind, "an object has no usable version");
         };
         // pr 1.7: one event's lower version proves nothing, a consistent list does. Equal ones are
         // legal: several events may share a version (pr-E13).
@@ -134,9 +134,9 @@ impl<P> Reflector<P> {
     /// An event that cannot be attributed or ordered. A deletion may be that of any stored object,
     /// which would stay for ever: only a list tells (pr-F7, INV-S7). A list would bring any other
     /// such object as it came, so those are merely counted.
-    fn handle_unfit_event(&mut self, now: Instant, kind: EventKind) {
+    fn handle_unfit_event(&mut self, now: Instant, kind: EventKind, what: &str) {
         if kind != EventKind::Deleted {
-            return self.handle_unfit(now);
+            return self.handle_unfit(now, what);
         }
         self.stats.unfit += 1;
         let message = "a deletion does not say of what";
@@ -145,16 +145,22 @@ impl<P> Reflector<P> {
 
     /// A frame that says nothing to act upon does not move the version; several of them mean that
     /// this stream is not to be trusted (pr-E7, pr 1.7).
-    pub(super) fn handle_unfit(&mut self, now: Instant) {
+    /// Within a list it may stand for any object: it proves no absence (INV-S11).
+    pub(super) fn handle_unfit(&mut self, now: Instant, what: &str) {
         self.stats.unfit += 1;
-        let Phase::Watching(watching) = &mut self.phase else {
-            return;
+        let watching = match &mut self.phase {
+            Phase::Watching(watching) => watching,
+            Phase::Listing(listing) | Phase::WatchListing(listing) => {
+                listing.proves_no_absence();
+                return;
+            }
+            Phase::Idle | Phase::Draining | Phase::Waiting { .. } | Phase::Stopped => return,
         };
         watching.watchdog.handle_frame(now);
         watching.unfit += 1;
         if watching.unfit >= self.config.unfit_events_max {
-            let message = "the stream brings events that cannot be acted upon";
-            self.fail_then(now, WakeReason::UnfitEvents, message, Next::Relist);
+            let message = format!("the stream brings events that cannot be acted upon: {what}");
+            self.fail_then(now, WakeReason::UnfitEvents, &message, Next::Relist);
         }
     }
 

@@ -62,7 +62,7 @@ pub enum TlsError {
     Config(#[from] TlsConfigError),
     /// The server's certificate is past its end (or this machine's clock is ahead). The operator
     /// of the server renews it; trying again does not help.
-    #[error("the server's certificate has expired")]
+    #[error("the server's certificate has expired{}", at(.0))]
     Expired(#[source] rustls::Error),
     /// The handshake failed in another way.
     #[error("the tls handshake failed")]
@@ -75,7 +75,7 @@ pub enum TlsError {
     #[error("the server does not offer http/2")]
     NoHttp2,
     /// The server's certificate is not valid yet (or this machine's clock is behind).
-    #[error("the server's certificate is not valid yet")]
+    #[error("the server's certificate is not valid yet{}", at(.0))]
     NotYetValid(#[source] rustls::Error),
     /// The name to verify is neither a DNS name nor an address. Whoever wrote it corrects it.
     #[error("{name:?} is no valid tls server name")]
@@ -158,6 +158,23 @@ impl TlsError {
             _ => Self::Handshake(error),
         }
     }
+}
+
+/// When a certificate ended, or begins, for its sentence; empty where TLS does not say.
+fn at(error: &rustls::Error) -> String {
+    use CertificateError as Bad;
+    let (word, time) = match error {
+        rustls::Error::InvalidCertificate(Bad::ExpiredContext { not_after, .. }) => {
+            ("on", not_after)
+        }
+        rustls::Error::InvalidCertificate(Bad::NotValidYetContext { not_before, .. }) => {
+            ("but from", not_before)
+        }
+        _ => return String::new(),
+    };
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let timestamp = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(String::new, |timestamp| format!(" {word} {timestamp}"))
 }
 
 fn find(error: &io::Error) -> Option<&rustls::Error> {

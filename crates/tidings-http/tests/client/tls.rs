@@ -63,8 +63,16 @@ async fn sec_8_the_name_has_to_fit_and_can_be_given() {
 async fn an_expired_certificate_says_so() {
     let authority = Authority::new();
     for (from, to, expected) in [
-        (2001, 2002, "the server's certificate has expired"),
-        (2998, 2999, "the server's certificate is not valid yet"),
+        (
+            2001,
+            2002,
+            "the server's certificate has expired on 2002-01-01T00:00:00Z",
+        ),
+        (
+            2998,
+            2999,
+            "the server's certificate is not valid yet but from 2998-01-01T00:00:00Z",
+        ),
     ] {
         let issued = authority.issue_with("127.0.0.1", |params| {
             params.not_before = rcgen::date_time_ymd(from, 1, 1);

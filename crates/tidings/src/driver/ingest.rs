@@ -3,6 +3,8 @@
 //!
 //! I1  An object that cannot be decoded becomes an entry with a poisoned value; one without a key
 //!     becomes a keyless item. Neither stops the stream (DESIGN 4.7).
+//! I2  A list of another kind than the one before is given up and taken again; the second time it
+//!     is the truth: a kind may come back under its old resource with another name.
 
 use std::sync::Arc;
 
@@ -21,30 +23,39 @@ use tidings_engine::{
 };
 
 use super::link::{Decoder, Link};
-use crate::payload::Payload;
+use crate::{payload::Payload, state::BadInput};
 
 pub(super) struct Ingest<P> {
     reader: StoreReader<P>,
     scratch: String,
     text: String,
-    /// The kind of the objects, learned from the first one.
-    kind: Option<String>,
+    kinds: Kinds,
+    /// What the decoder at hand reads, for the sentence that says where something is wrong.
+    place: &'static str,
+    pub(super) bad_input: Option<BadInput>,
     pub(super) bytes_received: u64,
     pub(super) list_bytes: u64,
     pub(super) poisoned: u64,
 }
 
 impl<P: Payload> Ingest<P> {
-    pub(super) const fn new(reader: StoreReader<P>) -> Self {
+    pub(super) fn new(reader: StoreReader<P>) -> Self {
         Self {
             reader,
             scratch: String::new(),
             text: String::new(),
-            kind: None,
+            kinds: Kinds::default(),
+            place: "",
+            bad_input: None,
             bytes_received: 0,
             list_bytes: 0,
             poisoned: 0,
         }
+    }
+
+    /// A new body begins.
+    pub(super) const fn begin(&mut self) {
+        self.kinds.is_confirmed = false;
     }
 
     /// Feeds a slice of the body. The error is a sentence: the stream is not to be read further.
@@ -104,41 +115,73 @@ impl<P: Payload> Ingest<P> {
         decoder: &mut Decoder,
         pipeline: &mut Pipeline<P>,
     ) -> Result<(), String> {
-        match decoder {
+        let mut kind_error = None;
+        let fed = match decoder {
             Decoder::Page(page) => {
+                self.place = "list";
                 self.list_bytes += plain.len() as u64;
-                let fed = page.feed(plain, &mut |event| match event {
-                    PageEvent::Item(item) => {
-                        let input = Input::Item(self.received(item));
-                        pipeline.handle(now, input);
+                let fed = page.feed(plain, &mut |event| {
+                    if kind_error.is_none() {
+                        kind_error = self.page_event(now, event, pipeline).err();
                     }
-                    PageEvent::Head { .. } => {}
                 });
                 fed.map_err(|error| error.to_string())
             }
             Decoder::Frames(frames) => {
+                self.place = "watch";
                 if pipeline.reflector().is_listing() {
                     self.list_bytes += plain.len() as u64;
                 }
                 let fed = frames.feed(plain, &mut |frame| {
                     // D3: the machine may have given up this stream in the middle of a slice.
-                    if !pipeline.leaves_stream() {
-                        let input = self.input(frame);
-                        pipeline.handle(now, input);
+                    if kind_error.is_none() && !pipeline.leaves_stream() {
+                        let listing = pipeline.reflector().is_listing();
+                        match self.input(now, frame, listing) {
+                            Ok(input) => pipeline.handle(now, input),
+                            Err(error) => kind_error = Some(error),
+                        }
                     }
                 });
                 fed.map_err(|error| error.to_string())
             }
-        }
+        };
+        kind_error.map_or(fed, Err)
     }
 
-    fn input(&mut self, frame: Frame<'_>) -> Input<P> {
-        match frame {
-            Frame::Event { kind, item } => {
-                if self.is_other_kind(&item) {
-                    return Input::Unfit(Unfit::WrongKind);
+    fn page_event(
+        &mut self,
+        now: Instant,
+        event: PageEvent<'_>,
+        pipeline: &mut Pipeline<P>,
+    ) -> Result<(), String> {
+        match event {
+            PageEvent::Item(item) => {
+                let input = if self.is_other_kind(now, &item, true)? {
+                    Input::Unfit(Unfit::WrongKind)
+                } else {
+                    Input::Item(self.received(now, item))
+                };
+                pipeline.handle(now, input);
+            }
+            // A plain `List` leaves it to its items.
+            PageEvent::Head { kind, .. } => match kind.strip_suffix("List") {
+                None | Some("") => {}
+                Some(kind) => {
+                    self.kinds.is_other(kind, true)?;
                 }
-                Input::Event(kind, self.received(item))
+            },
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, now: Instant, frame: Frame<'_>, listing: bool) -> Result<Input<P>, String> {
+        Ok(match frame {
+            Frame::Event { kind, item } => {
+                if self.is_other_kind(now, &item, listing)? {
+                    Input::Unfit(Unfit::WrongKind)
+                } else {
+                    Input::Event(kind, self.received(now, item))
+                }
             }
             Frame::Bookmark {
                 resource_version,
@@ -149,34 +192,51 @@ impl<P: Payload> Ingest<P> {
                 initial_events_end,
             },
             Frame::Error(status) => Input::ErrorEvent(Box::new(status)),
-            Frame::Unknown { type_name } => {
-                tracing::warn!(r#type = type_name, "an event of an unknown type");
+            Frame::Unknown { type_name, offset } => {
+                let problem = format!(
+                    "an event of the unknown type {type_name:?}, at byte {offset} of the watch"
+                );
+                self.note_bad(now, None, problem);
                 Input::Unfit(Unfit::UnknownType)
             }
-        }
+        })
     }
 
-    fn is_other_kind(&mut self, item: &Item<'_>) -> bool {
-        let Some(kind) = item.usable().and_then(Scanned::kind) else {
-            return false;
+    /// Whether a usable object is of another kind than the others. The error: the whole list is.
+    fn is_other_kind(
+        &mut self,
+        now: Instant,
+        item: &Item<'_>,
+        listing: bool,
+    ) -> Result<bool, String> {
+        let Some(scanned) = item.usable() else {
+            return Ok(false);
         };
-        match &self.kind {
-            Some(known) => *known != kind,
-            None => {
-                self.kind = Some(kind.into_owned());
-                false
-            }
+        let Some(kind) = scanned.kind() else {
+            return Ok(false);
+        };
+        if !self.kinds.is_other(&kind, listing)? {
+            return Ok(false);
         }
+        let problem = self.kinds.problem(&kind);
+        let (namespace, name) = (scanned.namespace(), scanned.name());
+        let key = if namespace.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{namespace}/{name}")
+        };
+        self.note_bad(now, Some(key), problem);
+        Ok(true)
     }
 
-    fn received(&mut self, item: Item<'_>) -> Received<P> {
+    fn received(&mut self, now: Instant, item: Item<'_>) -> Received<P> {
         match item {
-            Item::Usable(scanned) => self.usable(&scanned),
-            Item::Unusable(unusable) => self.unusable(&unusable),
+            Item::Usable(scanned) => self.usable(now, &scanned),
+            Item::Unusable(unusable) => self.unusable(now, &unusable),
         }
     }
 
-    fn usable(&mut self, scanned: &Scanned<'_>) -> Received<P> {
+    fn usable(&mut self, now: Instant, scanned: &Scanned<'_>) -> Received<P> {
         let Ok(object) = scanned.pack(&mut self.scratch, P::KEEP) else {
             return Received::Keyless;
         };
@@ -191,15 +251,24 @@ impl<P: Payload> Ingest<P> {
         };
         let value = match decoded {
             Ok(payload) => Value::Decoded(payload),
-            Err(error) => self.poison(&object, error.to_string()),
+            Err(error) => self.poison(now, &object, error.to_string()),
         };
         self.entry(object, value)
     }
 
-    fn unusable(&mut self, unusable: &Unusable<'_>) -> Received<P> {
-        let problem = unusable.problem.to_string();
+    fn unusable(&mut self, now: Instant, unusable: &Unusable<'_>) -> Received<P> {
+        let Unusable {
+            problem,
+            bytes,
+            offset,
+            ..
+        } = unusable;
+        let problem = format!(
+            "{problem}; it has {bytes} bytes, at byte {offset} of the {}",
+            self.place
+        );
         let Some((namespace, name)) = &unusable.key else {
-            tracing::warn!(problem, "an object without a usable key");
+            self.note_bad(now, None, problem);
             return Received::Keyless;
         };
         let parts = Parts {
@@ -212,18 +281,67 @@ impl<P: Payload> Ingest<P> {
         let Ok(object) = Object::pack(&mut self.scratch, &parts) else {
             return Received::Keyless;
         };
-        let value = self.poison(&object, problem);
+        let value = self.poison(now, &object, problem);
         self.entry(object, value)
     }
 
-    fn poison(&mut self, object: &Object, problem: String) -> Value<P> {
+    fn poison(&mut self, now: Instant, object: &Object, problem: String) -> Value<P> {
         self.poisoned += 1;
-        tracing::warn!(object = ?object, problem, "an object cannot be decoded");
+        self.note_bad(now, Some(object.key().to_owned()), problem.clone());
         Value::Poisoned(Arc::new(Poison::new(problem, None)))
+    }
+
+    fn note_bad(&mut self, now: Instant, key: Option<String>, problem: String) {
+        tracing::warn!(key, problem, "an object or a frame cannot be used");
+        let count = self.bad_input.as_ref().map_or(0, |bad| bad.count) + 1;
+        self.bad_input = Some(BadInput {
+            count,
+            at: now,
+            key,
+            problem,
+        });
     }
 
     fn entry(&self, object: Object, value: Value<P>) -> Received<P> {
         let hash = self.reader.hash_key(object.key_bytes());
         Received::Entry(Entry::new(hash, object, value))
+    }
+}
+
+/// The kind of the objects: learned from the first, confirmed by each list.
+#[derive(Default)]
+struct Kinds {
+    known: Option<String>,
+    /// Another kind, for which the list before this one was given up.
+    refused: Option<String>,
+    /// Whether the body at hand has shown its kind.
+    is_confirmed: bool,
+}
+
+impl Kinds {
+    /// Whether this is another kind than the known one. The error: a whole list is of it.
+    fn is_other(&mut self, kind: &str, listing: bool) -> Result<bool, String> {
+        if self.known.as_deref() == Some(kind) {
+            self.is_confirmed = true;
+            self.refused = None;
+            return Ok(false);
+        }
+        if self.known.is_some() && (self.is_confirmed || !listing) {
+            return Ok(true);
+        }
+        if self.known.is_some() && self.refused.as_deref() != Some(kind) {
+            self.refused = Some(kind.to_owned());
+            return Err(format!("the list has {}", self.problem(kind)));
+        }
+        self.known = Some(kind.to_owned());
+        self.refused = None;
+        self.is_confirmed = true;
+        Ok(false)
+    }
+
+    fn problem(&self, kind: &str) -> String {
+        let known = self.known.as_deref().unwrap_or_default();
+        let kind: String = kind.chars().filter(|c| !c.is_control()).take(64).collect();
+        format!("objects of the kind {kind:?} where {known:?} was")
     }
 }

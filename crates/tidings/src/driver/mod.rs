@@ -214,7 +214,10 @@ impl<P: Payload> Driver<P> {
     fn handle_link(&mut self, event: LinkEvent) {
         let now = self.now();
         match event {
-            LinkEvent::Accepted => self.parts.pipeline.handle(now, Input::Accepted),
+            LinkEvent::Accepted => {
+                self.ingest.begin();
+                self.parts.pipeline.handle(now, Input::Accepted);
+            }
             LinkEvent::Refused {
                 code,
                 status,
@@ -285,7 +288,11 @@ impl<P: Payload> Driver<P> {
         });
         let condition = self.parts.pipeline.condition();
         let aged = now.saturating_since(self.state_published_at) >= STATE_PERIOD;
-        let turned = self.parts.state.borrow().turned(&condition);
+        let known = self.ingest.bad_input.as_ref().map(|bad| bad.count);
+        let turned = {
+            let state = self.parts.state.borrow();
+            state.turned(&condition) || state.bad_input.as_ref().map(|bad| bad.count) != known
+        };
         if !turned && !aged {
             return;
         }
@@ -313,6 +320,7 @@ impl<P: Payload> Driver<P> {
             bytes_received: self.ingest.bytes_received,
             list_bytes: self.ingest.list_bytes,
             poisoned_items: self.ingest.poisoned,
+            bad_input: self.ingest.bad_input.clone(),
         }
     }
 

@@ -175,10 +175,15 @@ fn sec_23_invalid_utf8_is_unusable_and_keeps_a_sound_key() {
     let at = text.len() - 3;
     text[at] = 0xff;
     let found = problem_of(&text);
-    assert_eq!(found.problem, Problem::InvalidUtf8);
+    let offset = at as u64;
+    assert_eq!(found.problem, Problem::InvalidUtf8 { offset });
     assert_eq!(found.key, Some(("n".into(), "a".into())));
     let found = problem_of(b"{\"metadata\":{\"name\":\"\xff\",\"namespace\":\"n\"}}");
-    assert_eq!((found.problem, found.key), (Problem::InvalidUtf8, None));
+    let offset = 21;
+    assert_eq!(
+        (found.problem, found.key),
+        (Problem::InvalidUtf8 { offset }, None)
+    );
 }
 
 #[test]

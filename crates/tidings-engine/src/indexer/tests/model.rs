@@ -132,7 +132,8 @@ impl World {
                 .push((self.indexer.snapshot(), self.published.clone())),
             Op::DropSnapshot => drop(self.snapshots.pop()),
             Op::Reclaim(budget) => {
-                assert!(self.indexer.reclaim(*budget) <= budget + 8);
+                // A page more, and the values of one entry that came and went.
+                assert!(self.indexer.reclaim(*budget) <= budget + 8 + 11);
             }
             Op::AddIndex => {
                 self.indexes += 1;
