@@ -1,9 +1,11 @@
 //! Bad input over real sockets: each has a bounded cost, a named error with its place and a
 //! recovery, and none takes its informer down.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tidings::{InformerHandle, Limits, Lookup, Payload, Raw, ReflectorConfig, WakeReason};
+use tidings::{
+    BackoffConfig, InformerHandle, Limits, Lookup, Payload, Raw, ReflectorConfig, WakeReason,
+};
 
 use crate::{scripted::*, support::*};
 
@@ -83,6 +85,7 @@ async fn pr_e7_a_frame_that_is_not_json_is_placed_and_passed() {
         "{message}"
     );
     assert_eq!(shown(&handle), ["default/a@7", "default/b@11"]);
+    watch.dropped().await;
     // Once more at the same version: a list leads past it.
     let mut watch = server.watch(11).await.ok().await;
     watch.send("{\"type\":\"ADDED\",]").await;
@@ -260,7 +263,7 @@ async fn sec_16_pr_w5_an_object_of_100_megabytes_is_cut_at_the_object_bound() {
     let cap = Limits::default().object_bytes_max as u64;
     if let (Some(before), Some(after)) = (before, peak_bytes()) {
         // The bytes at hand double as they grow; other tests of this process have theirs.
-        assert!(after < before + 4 * cap, "grew by {} bytes", after - before);
+        assert!(after < before + 5 * cap, "grew by {} bytes", after - before);
     }
     watch.send(event("MODIFIED", &object("huge", 13))).await;
     shows(&handle, &["default/a@12", "default/huge@13"]).await;
@@ -364,4 +367,222 @@ async fn inv_s11_an_unknown_event_among_initial_ones_proves_no_absence() {
     stream.send(format!("{a}{}", end(30))).await;
     shows(&handle, &["default/a@7"]).await;
     assert_eq!(handle.state().stats.watch_lists, 3);
+}
+
+/// An endless list: items until the client has had enough. Returns how many bytes it took.
+async fn endless(conn: Conn) -> u64 {
+    let mut conn = conn.ok().await;
+    let mut sent = 0;
+    conn.send(list_head(r#""resourceVersion":"10""#)).await;
+    for version in 1.. {
+        let item = object(&format!("endless{version}"), version) + ",";
+        if !conn.send(&item).await {
+            break;
+        }
+        sent += item.len() as u64;
+        assert!(sent < 64 << 20, "the list is not given up");
+    }
+    sent
+}
+
+#[tokio::test]
+async fn sec_16_a_list_that_never_ends_is_given_up_at_its_items_or_its_bytes() {
+    let by_items = Limits {
+        list_items_max: 1000,
+        ..Limits::default()
+    };
+    let by_bytes = Limits {
+        list_bytes_max: 100_000,
+        ..Limits::default()
+    };
+    for (limits, word) in [(by_items, "too many items"), (by_bytes, "too long")] {
+        let mut server = Scripted::new().await;
+        let handle = start(server.builder::<Raw>().limits(limits));
+        let whole = list(&[object("a", 7)], 10);
+        server.list().await.answer(&whole).await;
+        let mut watch = server.watch(10).await.ok().await;
+        watch.send(expired()).await;
+        endless(server.list().await).await;
+        let (reason, message) = trouble(&handle, word).await;
+        assert_eq!(reason, WakeReason::Undecodable);
+        assert!(message.contains("at byte "), "{message}");
+        let state = handle.state();
+        assert!(
+            state.list_bytes < 400_000,
+            "{word}: {} bytes taken",
+            state.list_bytes
+        );
+        assert_eq!(shown(&handle), ["default/a@7"], "the old state is served");
+        server
+            .list()
+            .await
+            .answer(list(&[object("a", 11)], 12))
+            .await;
+        shows(&handle, &["default/a@11"]).await;
+        server.watch(12).await;
+        assert_eq!((handle.state().stats.lists, server.connections()), (3, 5));
+    }
+}
+
+#[tokio::test]
+async fn pr_l13_a_list_whose_pages_never_end_is_given_up_and_taken_again() {
+    let page = |name: &str, token: &str| {
+        let meta = format!(r#""resourceVersion":"10","continue":"{token}""#);
+        format!("{}{}]}}", list_head(&meta), object(name, 7))
+    };
+    let mut server = Scripted::new().await;
+    let config = ReflectorConfig {
+        list_mode: tidings::ListMode::Paged,
+        list_pages_max: 3,
+        ..impatient()
+    };
+    let handle = start(server.builder::<Raw>().reflector(config));
+    // The same token twice: a circle.
+    server.list().await.answer(page("a", "round")).await;
+    server.list().await.answer(page("b", "round")).await;
+    let (reason, message) = trouble(&handle, "repeats itself").await;
+    assert_eq!(reason, WakeReason::Undecodable, "{message}");
+    // Ever new tokens.
+    for token in ["one", "two", "three"] {
+        server.list().await.answer(page(token, token)).await;
+    }
+    trouble(&handle, "more than 3 pages").await;
+    assert!(handle.store().is_empty() && !handle.state().is_synced());
+    let fresh = server.list().await;
+    assert!(!fresh.path.contains("continue="), "{}", fresh.path);
+    fresh.answer(list(&[object("a", 7)], 10)).await;
+    shows(&handle, &["default/a@7"]).await;
+    server.watch(10).await;
+    let stats = well(&handle).await.stats;
+    assert_eq!((stats.lists, stats.pages, server.connections()), (3, 3, 7));
+}
+
+fn secret(name: &str, version: u64) -> String {
+    object(name, version).replace("ConfigMap", "Secret")
+}
+
+#[tokio::test]
+async fn a_wrong_kind_is_never_stored_and_a_lasting_one_is_the_truth() {
+    let mut server = Scripted::new().await;
+    let handle = server.raw();
+    // An item of another kind among the others.
+    let body = list(&[object("a", 7), secret("s", 8)], 10);
+    server.list().await.answer(body).await;
+    shows(&handle, &["default/a@7"]).await;
+    let named = bad(&handle, 1).await;
+    assert_eq!(named.key.as_deref(), Some("default/s"));
+    assert!(
+        named.problem.contains(r#""Secret""#) && named.problem.contains(r#""ConfigMap""#),
+        "{}",
+        named.problem
+    );
+    // Events of another kind: three lead to a list.
+    let mut watch = server.watch(10).await.ok().await;
+    for version in 11..14 {
+        watch.send(event("ADDED", &secret("s", version))).await;
+    }
+    let (reason, _) = trouble(&handle, "another kind").await;
+    assert_eq!(reason, WakeReason::UnfitEvents);
+    // A whole list of another kind: given up once, with the old state served.
+    let secrets = list(&[secret("s", 14)], 15).replace("ConfigMapList", "SecretList");
+    server.list().await.answer(&secrets).await;
+    let (reason, message) = trouble(&handle, r#""Secret""#).await;
+    assert_eq!(reason, WakeReason::Undecodable, "{message}");
+    assert_eq!(shown(&handle), ["default/a@7"]);
+    server
+        .list()
+        .await
+        .answer(list(&[object("a", 16)], 17))
+        .await;
+    shows(&handle, &["default/a@16"]).await;
+    let mut watch = server.watch(17).await.ok().await;
+    well(&handle).await;
+    // The kind came back under another name: the second list in a row is believed.
+    watch.send(expired()).await;
+    let secrets = list(&[secret("s", 18)], 19).replace("ConfigMapList", "SecretList");
+    server.list().await.answer(&secrets).await;
+    trouble(&handle, r#""Secret""#).await;
+    server.list().await.answer(&secrets).await;
+    shows(&handle, &["default/s@18"]).await;
+    let mut watch = server.watch(19).await.ok().await;
+    watch.send(event("MODIFIED", &secret("s", 20))).await;
+    shows(&handle, &["default/s@20"]).await;
+    let state = well(&handle).await;
+    assert_eq!((state.stats.unfit, state.stats.lists), (4, 5));
+}
+
+#[tokio::test]
+async fn pr_w12_sec_27_a_server_that_closes_at_once_costs_counted_attempts() {
+    const TIMES: usize = 6;
+    let mut server = Scripted::new().await;
+    let mut config = server.config();
+    config.credentials = tidings_http::Credentials::Token("hunter2".to_owned().into());
+    let handle = start(over::<Raw>(config));
+    let url = format!("http://{}", server.address);
+    // Before the head of any answer: each attempt is one connection, and is waited for.
+    for _ in 0..TIMES {
+        drop(server.list().await);
+    }
+    let attempts = |state: &tidings::State| {
+        let trouble = state.condition.trouble.as_ref();
+        trouble.map_or(0, |trouble| trouble.attempts as usize)
+    };
+    let state = until(&handle, |state| attempts(state) == TIMES).await;
+    let trouble = state.condition.trouble.unwrap();
+    assert_eq!(trouble.reason, WakeReason::Transport);
+    assert!(
+        trouble.message.contains(&url) && !trouble.message.contains("hunter2"),
+        "{}",
+        trouble.message
+    );
+    server
+        .list()
+        .await
+        .answer(list(&[object("a", 7)], 10))
+        .await;
+    shows(&handle, &["default/a@7"]).await;
+    assert_eq!(handle.state().condition.trouble, None);
+    // After the head, without an event: the fourth short watch in a row leads to a list.
+    for _ in 0..4 {
+        server.watch(10).await.ok().await.end().await;
+    }
+    let short =
+        |state: &tidings::State| state.stats.reasons.get(&WakeReason::ShortStreams) == Some(&4);
+    let state = until(&handle, short).await;
+    assert_eq!(attempts(&state), 4);
+    assert_eq!(shown(&handle), ["default/a@7"], "what is known is served");
+    server
+        .list()
+        .await
+        .answer(list(&[object("a", 11)], 12))
+        .await;
+    shows(&handle, &["default/a@11"]).await;
+    server.watch(12).await;
+    well(&handle).await;
+    let stats = handle.state().stats;
+    assert_eq!((stats.lists as usize, stats.watches), (TIMES + 2, 5));
+    assert_eq!(server.connections(), TIMES + 2 + 5);
+}
+
+#[tokio::test]
+async fn inv_l3_no_attempt_follows_a_failure_without_a_wait() {
+    const WAIT: Duration = Duration::from_secs(3600);
+    let mut server = Scripted::new().await;
+    let config = ReflectorConfig {
+        backoff: BackoffConfig {
+            initial: WAIT,
+            max: WAIT,
+            ..BackoffConfig::default()
+        },
+        ..impatient()
+    };
+    let handle = start(server.builder::<Raw>().reflector(config));
+    drop(server.list().await);
+    trouble(&handle, "ended before an answer").await;
+    let state = handle.state();
+    let tidings::Activity::Waiting { until: due } = state.condition.activity else {
+        panic!("{}", state.summary());
+    };
+    assert!(due.saturating_since(state.at) >= WAIT - DEADLINE);
+    assert_eq!(server.connections(), 1);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod bad_config;
 mod bad_input;
 mod changes;
 mod faults;

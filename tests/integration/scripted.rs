@@ -121,7 +121,7 @@ impl Scripted {
 
     /// An informer that is not patient: its delays are a hundredth of the usual ones.
     pub(crate) fn builder<P: Payload>(&self) -> InformerBuilder<P> {
-        builder(self.config())
+        over(self.config())
     }
 
     pub(crate) fn raw(&self) -> InformerHandle<Raw> {
@@ -129,12 +129,12 @@ impl Scripted {
     }
 }
 
-pub(crate) fn builder<P: Payload>(config: ClientConfig) -> InformerBuilder<P> {
+pub(crate) fn over<P: Payload>(config: ClientConfig) -> InformerBuilder<P> {
     let client = Client::new(config).unwrap();
     tidings::Informer::builder(client, scope()).reflector(impatient())
 }
 
-/// Lists in one piece, and short delays.
+/// Lists in one piece, short delays, and every watch that ends counts as short.
 pub(crate) fn impatient() -> ReflectorConfig {
     ReflectorConfig {
         list_mode: tidings::ListMode::Whole,
@@ -143,6 +143,7 @@ pub(crate) fn impatient() -> ReflectorConfig {
             max: std::time::Duration::from_millis(300),
             ..BackoffConfig::default()
         },
+        short_stream: std::time::Duration::from_secs(3600),
         ..ReflectorConfig::default()
     }
 }
@@ -179,7 +180,7 @@ impl Conn {
 
     /// Waits until the client has closed the connection.
     pub(crate) async fn dropped(mut self) {
-        let closed = async { while matches!(self.stream.read_u8().await, Ok(_)) {} };
+        let closed = async { while self.stream.read_u8().await.is_ok() {} };
         timeout(DEADLINE, closed).await.expect("a closed stream");
     }
 

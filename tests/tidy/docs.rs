@@ -74,6 +74,38 @@ fn files_and_tests_that_the_prose_names_are_there() {
     report("what the prose names", &wrong);
 }
 
+/// The page of bad input, where every row ends with the test that sends it.
+const BAD_INPUT: &str = "docs/src/failure/bad-input.md";
+
+#[test]
+fn every_bad_input_has_its_test() {
+    let tests = names::tests();
+    let is_there = |name: &str| {
+        let mut named = tests.iter().filter(|test| test.name == name);
+        named.any(|test| test.path.starts_with("tests/integration/"))
+    };
+    let page = tree::read(BAD_INPUT);
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let (mut wrong, mut named) = (Vec::new(), BTreeSet::new());
+    for row in rows.skip(1) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let name = cells.last().copied().unwrap_or_default().trim_matches('`');
+        if cells.len() != 5 || cells.iter().any(|cell| cell.is_empty()) {
+            wrong.push(format!("not five full cells: {row}"));
+        } else if !is_there(name) {
+            wrong.push(format!("no test {name:?} over real sockets"));
+        }
+        named.insert(name.to_owned());
+    }
+    assert!(named.len() >= 12, "the rows are not found");
+    let sent = tests
+        .iter()
+        .filter(|test| test.path.starts_with("tests/integration/bad_"));
+    let unnamed = sent.filter(|test| !named.contains(&test.name));
+    wrong.extend(unnamed.map(|test| format!("{} is in no row", test.name)));
+    report("rows and tests of bad input", &wrong);
+}
+
 #[test]
 fn quoted_code_is_the_code() {
     let mut wrong = Vec::new();
