@@ -513,7 +513,7 @@ async fn a_wrong_kind_is_never_stored_and_a_lasting_one_is_the_truth() {
 
 #[tokio::test]
 async fn pr_w12_sec_27_a_server_that_closes_at_once_costs_counted_attempts() {
-    const TIMES: usize = 6;
+    const TIMES: u32 = 6;
     let mut server = Scripted::new().await;
     let mut config = server.config();
     config.credentials = tidings_http::Credentials::Token("hunter2".to_owned().into());
@@ -525,7 +525,7 @@ async fn pr_w12_sec_27_a_server_that_closes_at_once_costs_counted_attempts() {
     }
     let attempts = |state: &tidings::State| {
         let trouble = state.condition.trouble.as_ref();
-        trouble.map_or(0, |trouble| trouble.attempts as usize)
+        trouble.map_or(0, |trouble| trouble.attempts)
     };
     let state = until(&handle, |state| attempts(state) == TIMES).await;
     let trouble = state.condition.trouble.unwrap();
@@ -560,8 +560,8 @@ async fn pr_w12_sec_27_a_server_that_closes_at_once_costs_counted_attempts() {
     server.watch(12).await;
     well(&handle).await;
     let stats = handle.state().stats;
-    assert_eq!((stats.lists as usize, stats.watches), (TIMES + 2, 5));
-    assert_eq!(server.connections(), TIMES + 2 + 5);
+    assert_eq!((stats.lists, stats.watches), (u64::from(TIMES) + 2, 5));
+    assert_eq!(server.connections() as u64, stats.lists + stats.watches);
 }
 
 #[tokio::test]
