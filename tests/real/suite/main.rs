@@ -6,3 +6,5 @@
 
 mod cases;
 mod cluster;
+mod history;
+mod load;
