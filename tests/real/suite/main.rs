@@ -8,3 +8,4 @@ mod cases;
 mod cluster;
 mod history;
 mod load;
+mod tokens;
