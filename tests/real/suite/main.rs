@@ -6,6 +6,7 @@
 
 mod cases;
 mod cluster;
+mod command;
 mod history;
 mod load;
 mod tokens;
