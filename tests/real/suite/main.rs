@@ -7,6 +7,7 @@
 mod cases;
 mod cluster;
 mod command;
+mod deep;
 mod history;
 mod load;
 mod tokens;
