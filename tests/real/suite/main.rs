@@ -11,3 +11,4 @@ mod deep;
 mod history;
 mod load;
 mod tokens;
+mod views;
