@@ -121,6 +121,7 @@ async fn inv_s11_a_deep_object_hurts_its_own_key_in_a_typed_store_and_none_in_a_
             assert!(matches!(lookup, Lookup::Present(_)));
         }
     }
+    history.check(&cluster.truth(&scope).await).await;
     let told = history.counts();
     assert_eq!(
         (told.added, told.updated, told.poisoned),

@@ -113,7 +113,7 @@ async fn inv_s1_nothing_is_missing_after_crashes_of_the_api_server_under_load() 
     }
     writers.stop().await;
     cluster.level(&handle, &scope).await;
-    history.check(&cluster.truth(&scope).await);
+    history.check(&cluster.truth(&scope).await).await;
     let counts = history.counts();
     assert!(counts.updated > 0 && counts.deleted > 0, "{counts:?}");
     assert_eq!(handle.state().condition.epoch, 0, "one history all along");

@@ -130,7 +130,7 @@ async fn pr_f60_a_token_that_ends_is_followed_by_the_next_one_in_its_file() {
     replace(&file, &third);
     cluster.level(&handle, &scope).await;
 
-    history.check(&cluster.truth(&scope).await);
+    history.check(&cluster.truth(&scope).await).await;
     let stats = handle.state().stats;
     assert_eq!(stats.lists + stats.watch_lists, 1, "one list: {stats:?}");
     let told = history.counts();

@@ -68,7 +68,7 @@ async fn design_4_8_views_follow_kubectl_over_one_stream() {
     level(&cluster, &web, "app=web").await;
     assert_eq!(shown(&web).len(), 1);
     assert_eq!(app(&web, "two").as_deref(), Some("web"));
-    history.check(&shown(&web));
+    history.check(&shown(&web)).await;
     let counts = history.counts();
     let seen = (counts.added, counts.updated, counts.deleted);
     assert_eq!(seen, (3, 1, 2), "out of the selection is deleted");
