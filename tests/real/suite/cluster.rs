@@ -1,37 +1,18 @@
 //! A real control plane of two processes, and clients of it.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidings::{Informer, InformerHandle, Raw, Resource, Scope};
+use tidings::{Informer, InformerHandle, Payload, Resource, Scope};
 use tidings_api::request::Request;
-use tidings_http::{Client, kubeconfig};
-
-/// A list as far as it is compared; what is not named here may be nested as deep as it likes.
-#[derive(Deserialize)]
-struct List {
-    items: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    namespace: Option<String>,
-    resource_version: String,
-}
+use tidings_http::{Answer, Client, ClientConfig, kubeconfig};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -79,12 +60,7 @@ impl Cluster {
         self.apiserver = Some(spawn(&args));
     }
 
-    /// Kills the API server as a crash does, and starts it again on its port.
-    pub(crate) fn restart_apiserver(&mut self) {
-        let port = self.kill_apiserver();
-        self.start_apiserver(&port);
-    }
-
+    /// Kills the API server as a crash does, and returns its port.
     pub(crate) fn kill_apiserver(&mut self) -> String {
         kill(self.apiserver.take())
     }
@@ -102,59 +78,56 @@ impl Cluster {
         assert!(status.success(), "{args:?}");
     }
 
-    pub(crate) fn kubectl(&self, args: &[&str]) {
+    /// Runs kubectl to its end and returns what it printed.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         let kubectl = std::env::var("TIDINGS_REAL_KUBECTL").expect("run tests/real/run");
-        let config = self.path("apiserver").join("kubeconfig");
-        let status = Command::new(kubectl)
+        let output = Command::new(kubectl)
             .arg("--kubeconfig")
-            .arg(config)
+            .arg(self.kubeconfig())
             .args(args)
-            .status();
-        assert!(status.unwrap().success(), "kubectl {args:?}");
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "kubectl {args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Makes a definition of custom resources known, and waits until it is served.
+    pub(crate) fn define(&self, file: &str, name: &str) {
+        let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        self.kubectl(&["apply", "-f", &file]);
+        let definition = format!("crd/{name}");
+        self.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=60s",
+            &definition,
+        ]);
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.path("apiserver").join("kubeconfig")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
+    pub(crate) fn config(&self) -> ClientConfig {
+        let overrides = kubeconfig::Overrides {
+            path: Some(self.kubeconfig()),
+            ..kubeconfig::Overrides::default()
+        };
+        kubeconfig::load(&overrides).unwrap()
+    }
+
     pub(crate) fn client(&self) -> Client {
-        let path = Some(self.path("apiserver").join("kubeconfig"));
-        let overrides = kubeconfig::Overrides {
-            path,
-            ..kubeconfig::Overrides::default()
-        };
-        Client::new(kubeconfig::load(&overrides).unwrap()).unwrap()
+        Client::new(self.config()).unwrap()
     }
 
-    /// A client whose token stands in a file of its own.
-    pub(crate) fn client_with_token_file(&self, token: &Path) -> Client {
-        let text = fs::read_to_string(self.path("apiserver").join("kubeconfig")).unwrap();
-        let indented = |line: &str| {
-            let indent = line.split("token:").next().unwrap_or_default().to_owned();
-            format!("{indent}tokenFile: {}", token.display())
-        };
-        let lines = text.lines().map(|line| {
-            let is_token = line.trim_start().starts_with("token:");
-            if is_token {
-                indented(line)
-            } else {
-                line.to_owned()
-            }
-        });
-        let text: Vec<String> = lines.collect();
-        let path = self.path("kubeconfig-with-token-file");
-        fs::write(&path, text.join("\n")).unwrap();
-        let overrides = kubeconfig::Overrides {
-            path: Some(path),
-            ..kubeconfig::Overrides::default()
-        };
-        Client::new(kubeconfig::load(&overrides).unwrap()).unwrap()
-    }
-
-    pub(crate) fn follow(&self, scope: Scope) -> InformerHandle<Raw> {
-        let informer = Informer::<Raw>::builder(self.client(), scope)
-            .build()
-            .unwrap();
+    pub(crate) fn follow<P: Payload>(&self, scope: Scope) -> InformerHandle<P> {
+        let informer = Informer::<P>::builder(self.client(), scope);
+        let informer = informer.build().unwrap();
         let handle = informer.handle();
         tokio::spawn(informer.run());
         handle
@@ -162,12 +135,12 @@ impl Cluster {
 
     /// Writes a ConfigMap's value.
     pub(crate) async fn put(&self, name: &str, value: &str) {
-        let status = put_configmap(&self.client(), name, value).await;
-        let status = status.expect("the server answers");
-        assert!(status < 300, "{status}");
+        write(&self.client(), &configmaps(), configmap(name, value))
+            .await
+            .unwrap();
     }
 
-    /// The keys and versions that the server has, by a list of our own.
+    /// The keys, uids and versions that the server has, by a list of our own.
     pub(crate) async fn truth(&self, scope: &Scope) -> Vec<String> {
         let path = scope
             .resource
@@ -175,19 +148,13 @@ impl Cluster {
             .unwrap();
         let answer = self.client().send(&Request::get(path)).await.unwrap();
         let list: List = serde_json::from_slice(&answer.body).unwrap();
-        let text = |item: &Listed| {
-            let meta = &item.metadata;
-            let namespace = meta.namespace.as_ref().map(|ns| format!("{ns}/"));
-            let (name, version) = (&meta.name, &meta.resource_version);
-            format!("{}{name}@{version}", namespace.unwrap_or_default())
-        };
-        let mut all: Vec<String> = list.items.iter().map(text).collect();
+        let mut all: Vec<String> = list.items.iter().map(Item::shown).collect();
         all.sort();
         all
     }
 
     /// Waits until the store is what the server has.
-    pub(crate) async fn level(&self, handle: &InformerHandle<Raw>, scope: &Scope) {
+    pub(crate) async fn level<P: Payload>(&self, handle: &InformerHandle<P>, scope: &Scope) {
         let started = std::time::Instant::now();
         let mut progress = handle.watch_progress();
         loop {
@@ -206,47 +173,114 @@ impl Cluster {
     }
 }
 
-/// Updates or creates a ConfigMap; the status of the answer, if one came.
-pub(crate) async fn put_configmap(client: &Client, name: &str, value: &str) -> Option<u16> {
-    let scope = configmaps();
-    let path = scope.resource.object_path(Some("default"), name).unwrap();
-    let body = serde_json::json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": { "name": name, "namespace": "default" }, "data": { "value": value }
-    });
-    let body = || body.to_string().into_bytes();
-    let update = Request::write("PUT", path, "application/json", body());
-    let status = client.send(&update).await.ok()?.status;
-    if status != 404 {
-        return Some(status);
+/// A list of which nothing but the metadata is read, however deep the rest is nested.
+#[derive(Deserialize)]
+struct List {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+    uid: String,
+    resource_version: String,
+}
+
+impl Item {
+    fn shown(&self) -> String {
+        let meta = &self.metadata;
+        let slash = if meta.namespace.is_empty() { "" } else { "/" };
+        let key = format!("{}{slash}{}", meta.namespace, meta.name);
+        format!("{key} {}@{}", meta.uid, meta.resource_version)
     }
-    let path = scope.resource.collection_path(Some("default")).unwrap();
-    let create = Request::write("POST", path, "application/json", body());
-    Some(client.send(&create).await.ok()?.status)
 }
 
-/// Deletes a ConfigMap; the status of the answer, if one came.
-pub(crate) async fn remove_configmap(client: &Client, name: &str) -> Option<u16> {
-    let scope = configmaps();
-    let path = scope.resource.object_path(Some("default"), name).unwrap();
-    let delete = Request::write("DELETE", path, "application/json", Vec::new());
-    Some(client.send(&delete).await.ok()?.status)
-}
-
-pub(crate) fn shown(handle: &InformerHandle<Raw>) -> Vec<String> {
-    let mut all: Vec<String> = handle
-        .store()
-        .list()
-        .iter()
-        .map(|entry| format!("{:?}", entry.object))
-        .collect();
+/// What a store has, as [`Cluster::truth`] says it.
+pub(crate) fn shown<P: Payload>(handle: &InformerHandle<P>) -> Vec<String> {
+    let list = handle.store().list();
+    let mut all: Vec<String> = list.iter().map(|entry| object(&entry.object)).collect();
     all.sort();
     all
+}
+
+/// An object's key, uid and version.
+pub(crate) fn object(object: &tidings::Object) -> String {
+    let (key, uid) = (object.key(), object.uid());
+    format!("{key} {uid}@{}", object.resource_version_text())
 }
 
 pub(crate) fn configmaps() -> Scope {
     Scope::namespaced(Resource::parse("v1/configmaps").unwrap(), "default")
 }
+
+pub(crate) fn configmap(name: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": name, "namespace": "default" }, "data": { "value": value }
+    })
+}
+
+/// Writes an object over the one of its name, or makes it anew. Without an answer, or with a
+/// refusal, nobody knows whether it was written.
+pub(crate) async fn write(client: &Client, scope: &Scope, mut body: Value) -> Result<(), String> {
+    let name = body["metadata"]["name"].as_str().unwrap().to_owned();
+    let path = scope.resource.object_path(Some("default"), &name).unwrap();
+    let known = send(client, Request::get(path.clone())).await?;
+    let request = if known.status == 404 {
+        let path = scope.resource.collection_path(Some("default")).unwrap();
+        Request::write("POST", path, JSON, body.to_string().into_bytes())
+    } else {
+        // A custom resource is replaced only by who names the version.
+        let known: Item = serde_json::from_slice(&known.body).map_err(|error| error.to_string())?;
+        body["metadata"]["resourceVersion"] = known.metadata.resource_version.into();
+        Request::write("PUT", path, JSON, body.to_string().into_bytes())
+    };
+    accepted(&send(client, request).await?)
+}
+
+/// Deletes an object; that it is not there is well.
+pub(crate) async fn delete(client: &Client, scope: &Scope, name: &str) -> Result<(), String> {
+    let path = scope.resource.object_path(Some("default"), name).unwrap();
+    let request = Request::write("DELETE", path, JSON, Vec::new());
+    let answer = send(client, request).await?;
+    if answer.status == 404 {
+        return Ok(());
+    }
+    accepted(&answer)
+}
+
+async fn send(client: &Client, request: Request) -> Result<Answer, String> {
+    let answer = client.send(&request).await;
+    answer.map_err(|error| error.to_string())
+}
+
+fn accepted(answer: &Answer) -> Result<(), String> {
+    if answer.status < 300 {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    Err(format!("{}: {text}", answer.status))
+}
+
+/// Looks again and again until it is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let started = std::time::Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    while !is_so().await {
+        assert!(started.elapsed() < DEADLINE, "{what}");
+        looks.tick().await;
+    }
+}
+
+const JSON: &str = "application/json";
 
 fn binary() -> String {
     std::env::var("TIDINGS_REAL_SERVER").expect("run tests/real/run")

@@ -5,5 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod cases;
-mod clients;
 mod cluster;
+mod command;
+mod deep;
+mod history;
+mod load;
+mod tokens;
+mod views;

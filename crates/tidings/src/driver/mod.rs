@@ -74,6 +74,8 @@ pub(crate) struct Driver<P: Payload> {
     started: tokio::time::Instant,
     wake_at: Instant,
     state_published_at: Instant,
+    /// When counters that were held back are to be published.
+    state_due: Instant,
     changes: u64,
     commands_open: bool,
 }
@@ -88,6 +90,7 @@ impl<P: Payload> Driver<P> {
             started: tokio::time::Instant::now(),
             wake_at: Instant::FAR_FUTURE,
             state_published_at: Instant::ZERO,
+            state_due: Instant::FAR_FUTURE,
             changes: 0,
             commands_open: true,
             parts,
@@ -109,7 +112,7 @@ impl<P: Payload> Driver<P> {
             }
             // An alarm that rings early is harmless, one that is set anew for each event is not
             // cheap: it is moved only when it would ring too late, or has rung.
-            let due = self.instant_of(self.wake_at);
+            let due = self.instant_of(self.wake_at.min(self.state_due));
             if alarm.is_elapsed() || due < alarm.deadline() {
                 alarm.as_mut().reset(due);
             }
@@ -294,9 +297,12 @@ impl<P: Payload> Driver<P> {
             state.turned(&condition) || state.bad_input.as_ref().map(|bad| bad.count) != known
         };
         if !turned && !aged {
+            // Without this the last event before a silence would not be counted until it ends.
+            self.state_due = self.state_published_at + STATE_PERIOD;
             return;
         }
         self.state_published_at = now;
+        self.state_due = Instant::FAR_FUTURE;
         self.parts.subscribers.cut_laggards(self.changes);
         let state = self.state(now, condition);
         self.parts.state.send_replace(state);

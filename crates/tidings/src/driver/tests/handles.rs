@@ -43,6 +43,20 @@ async fn wait_synced_says_what_keeps_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_change_before_a_silence_is_counted_soon() {
+    let mut script = Script::new();
+    let (handle, mut conn) = synced(&mut script).await;
+    // At once after the sync, whose counters were published this moment.
+    conn.send(event("ADDED", &pod("c", 11)));
+    handle.wait_for(&version(11), SYNC).await;
+    let mut state = handle.watch_state();
+    let counted = state.wait_for(|state| state.objects == 3 && state.stats.events == 1);
+    let counted = tokio::time::timeout(Duration::from_secs(1), counted).await;
+    assert!(counted.is_ok(), "{:?}", handle.state());
+    handle.stop();
+}
+
+#[tokio::test(start_paused = true)]
 async fn inv_s17_wait_for_has_its_outcomes() {
     let mut script = Script::new();
     let (handle, mut conn) = synced(&mut script).await;
