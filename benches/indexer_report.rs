@@ -121,7 +121,9 @@ fn reads() {
         .collect();
     let locked = RwLock::new(map.clone());
     let keys: Vec<_> = shuffled(COUNT).into_iter().map(key).collect();
-    let turns = || {
+    // All keys, each cold, and few keys again and again, as the peers' own benches read.
+    let hot = &keys[..HOT_COUNT];
+    let turns = |keys: &[String]| {
         let snapshot = reader.snapshot();
         let mut turns = [
             Turn::new("floor-hashmap", |key| map.get(key).cloned().is_some()),
@@ -141,15 +143,23 @@ fn reads() {
         }
         turns.map(|turn| turn.to_string()).join("\n    ")
     };
-    println!("get/100k, ns:\n    {}", turns());
+    println!("get/100k, ns:\n    {}", turns(&keys));
+    println!("get/1024 of 100k, ns:\n    {}", turns(hot));
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let writer = scope.spawn(|| write_at_a_pace(&mut indexer, COUNT, &stop));
-        println!("get/100k under 10k writes/s, ns:\n    {}", turns());
+        println!("get/100k under 10k writes/s, ns:\n    {}", turns(&keys));
+        println!(
+            "get/1024 of 100k under 10k writes/s, ns:\n    {}",
+            turns(hot)
+        );
         stop.store(true, Ordering::Relaxed);
         assert!(writer.join().expect("the writer ends") > 1_000);
     });
 }
+
+/// Keys that are read again and again, as in `benches/peers`.
+const HOT_COUNT: usize = 1_024;
 
 /// One way to read, and how long its chunks took.
 struct Turn<'a> {
