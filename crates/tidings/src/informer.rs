@@ -6,7 +6,7 @@ use tidings_api::{Instant, ResourceVersion, limits::Limits, options::Scope, requ
 use tidings_engine::{
     entry::Entry,
     fanout::{Handler, HandlerId, HandlerOptions, Removal},
-    indexer::{IndexFn, Indexer, IndexerConfig},
+    indexer::IndexFn,
     pipeline::{Pipeline, PipelineConfig},
     reflector::{Config as ReflectorConfig, ListMode, Reflector, Stats},
 };
@@ -21,6 +21,7 @@ use crate::{
     subscription::{Subscribers, Subscription},
     transport::{HttpTransport, Transport},
     view::ViewBuilder,
+    wiring::{LAG_MAX, rand_seed, store_with, wire},
 };
 
 /// A configured informer. [`Informer::run`] makes it live; its handles may be taken before.
@@ -151,15 +152,7 @@ impl<P: Payload> InformerBuilder<P> {
             continue_token: None,
         };
         Request::list(&self.scope, &probe).map_err(BuildError::Path)?;
-        let seed = self.reflector.seed;
-        let mut indexer = Indexer::new(IndexerConfig {
-            seed,
-            ..IndexerConfig::default()
-        });
-        for (name, function) in self.indexes {
-            let added = indexer.add_index(&name, function);
-            added.map_err(|_| BuildError::DuplicateIndex { name })?;
-        }
+        let indexer = store_with(self.indexes, self.reflector.seed)?;
         let reader = indexer.reader();
         let mut config = self.reflector;
         // pr-F8: events expire in groups, each group at one version.
@@ -171,24 +164,17 @@ impl<P: Payload> InformerBuilder<P> {
         for (handler, options) in self.handlers {
             pipeline.add_handler(Instant::ZERO, handler, options);
         }
-        let (commands, commands_out) = mpsc::channel(COMMANDS_MAX);
-        let (stop, stop_out) = watch::channel(false);
-        let (state, state_out) = watch::channel(initial_state(&pipeline));
-        let (progress, progress_out) = watch::channel(Progress::default());
-        let subscribers = Arc::new(Subscribers::new(self.lag_max));
-        let store = Store::new(reader, progress_out.clone());
-        let watched = (state_out, progress_out);
-        let handle = InformerHandle::new(commands, stop, watched, store, Arc::clone(&subscribers));
+        let (handle, ends) = wire(reader, initial_state(&pipeline), self.lag_max);
         let driver = Driver::new(Parts {
             scope: self.scope,
             limits: self.limits,
             transport: self.transport,
             pipeline,
-            commands: commands_out,
-            stop: stop_out,
-            state,
-            progress,
-            subscribers,
+            commands: ends.commands,
+            stop: ends.stop,
+            state: ends.state,
+            progress: ends.progress,
+            subscribers: ends.subscribers,
         });
         Ok(Informer { driver, handle })
     }
@@ -445,14 +431,3 @@ fn initial_state<P: Payload>(pipeline: &Pipeline<P>) -> State {
         list_bytes: 0,
     }
 }
-
-/// A seed for jitter and hashing that differs from process to process and from call to call.
-pub(crate) fn rand_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0_u8)
-}
-
-/// Commands that may wait for the informer; senders wait beyond it.
-pub(crate) const COMMANDS_MAX: usize = 64;
-/// The default of [`InformerBuilder::subscription_lag_max`].
-pub(crate) const LAG_MAX: u64 = 100_000;

@@ -19,6 +19,7 @@ mod state;
 mod store;
 mod subscription;
 mod view;
+mod wiring;
 
 pub use tidings_api::{
     Instant, Object, ObjectKey, Resource, ResourceVersion, limits::Limits, options::Scope,

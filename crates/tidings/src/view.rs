@@ -3,25 +3,19 @@
 //! It opens no stream. It has a store, indexes, handlers and subscriptions of its own, and is read
 //! through the same [`InformerHandle`] as an informer (DESIGN 4.8).
 
-use std::sync::Arc;
-
+use crate::{
+    driver::view::{ViewDriver, ViewParts, state_of},
+    error::BuildError,
+    informer::InformerHandle,
+    payload::{Payload, Raw},
+    wiring::{LAG_MAX, rand_seed, store_with, wire},
+};
 use tidings_api::selector::LabelSelector;
 use tidings_engine::{
     entry::Entry,
     fanout::{FanoutLimits, Handler, HandlerOptions},
-    indexer::{IndexFn, Indexer, IndexerConfig},
+    indexer::IndexFn,
     view::View as Machine,
-};
-use tokio::sync::{mpsc, watch};
-
-use crate::{
-    driver::view::{ViewDriver, ViewParts, state_of},
-    error::BuildError,
-    informer::{COMMANDS_MAX, InformerHandle, LAG_MAX, rand_seed},
-    payload::{Payload, Raw},
-    state::Progress,
-    store::Store,
-    subscription::Subscribers,
 };
 
 /// A configured view. [`View::run`] makes it live; its handles may be taken before.
@@ -110,36 +104,22 @@ impl<P: Payload> ViewBuilder<P> {
     ///
     /// [`BuildError`] when two indexes have one name.
     pub fn build(self) -> Result<View<P>, BuildError> {
-        let mut indexer = Indexer::new(IndexerConfig {
-            seed: rand_seed(),
-            ..IndexerConfig::default()
-        });
-        for (name, function) in self.indexes {
-            let added = indexer.add_index(&name, function);
-            added.map_err(|_| BuildError::DuplicateIndex { name })?;
-        }
+        let indexer = store_with(self.indexes, rand_seed())?;
         let reader = indexer.reader();
         let mut view = Machine::new(indexer, self.fanout);
         for (handler, options) in self.handlers {
             view.add_handler(tidings_api::Instant::ZERO, handler, options);
         }
-        let (commands, commands_out) = mpsc::channel(COMMANDS_MAX);
-        let (stop, stop_out) = watch::channel(false);
-        let (state, state_out) = watch::channel(state_of(&view, self.base.state()));
-        let (progress, progress_out) = watch::channel(Progress::default());
-        let subscribers = Arc::new(Subscribers::new(self.lag_max));
-        let store = Store::new(reader, progress_out.clone());
-        let watched = (state_out, progress_out);
-        let handle = InformerHandle::new(commands, stop, watched, store, Arc::clone(&subscribers));
+        let (handle, ends) = wire(reader, state_of(&view, self.base.state()), self.lag_max);
         let driver = ViewDriver::new(ViewParts {
             base: self.base,
             labels: self.labels,
             view,
-            commands: commands_out,
-            stop: stop_out,
-            state,
-            progress,
-            subscribers,
+            commands: ends.commands,
+            stop: ends.stop,
+            state: ends.state,
+            progress: ends.progress,
+            subscribers: ends.subscribers,
         });
         Ok(View { driver, handle })
     }

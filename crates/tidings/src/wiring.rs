@@ -1,0 +1,77 @@
+//! What informers and views have alike around their machines: a store with its first indexes, and
+//! the channels between a driver and its handles.
+
+use std::sync::Arc;
+
+use tidings_engine::indexer::{IndexFn, Indexer, IndexerConfig, StoreReader};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    driver::Command,
+    error::BuildError,
+    informer::InformerHandle,
+    payload::Payload,
+    state::{Progress, State},
+    store::Store,
+    subscription::Subscribers,
+};
+
+/// A driver's ends of the channels.
+pub(crate) struct Ends<P> {
+    pub(crate) commands: mpsc::Receiver<Command<P>>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) subscribers: Arc<Subscribers<P>>,
+}
+
+/// An empty store with indexes.
+pub(crate) fn store_with<P: Payload>(
+    indexes: Vec<(String, IndexFn<P>)>,
+    seed: u64,
+) -> Result<Indexer<P>, BuildError> {
+    let mut indexer = Indexer::new(IndexerConfig {
+        seed,
+        ..IndexerConfig::default()
+    });
+    for (name, function) in indexes {
+        let added = indexer.add_index(&name, function);
+        added.map_err(|_| BuildError::DuplicateIndex { name })?;
+    }
+    Ok(indexer)
+}
+
+/// The channels between a driver and the handle to it.
+pub(crate) fn wire<P: Payload>(
+    reader: StoreReader<P>,
+    state: State,
+    lag_max: u64,
+) -> (InformerHandle<P>, Ends<P>) {
+    let (commands, commands_out) = mpsc::channel(COMMANDS_MAX);
+    let (stop, stop_out) = watch::channel(false);
+    let (state, state_out) = watch::channel(state);
+    let (progress, progress_out) = watch::channel(Progress::default());
+    let subscribers = Arc::new(Subscribers::new(lag_max));
+    let store = Store::new(reader, progress_out.clone());
+    let watched = (state_out, progress_out);
+    let handle = InformerHandle::new(commands, stop, watched, store, Arc::clone(&subscribers));
+    let ends = Ends {
+        commands: commands_out,
+        stop: stop_out,
+        state,
+        progress,
+        subscribers,
+    };
+    (handle, ends)
+}
+
+/// A seed for jitter and hashing that differs from process to process and from call to call.
+pub(crate) fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
+}
+
+/// Commands that may wait for a driver; senders wait beyond it.
+const COMMANDS_MAX: usize = 64;
+/// How many changes a subscription may lag by default.
+pub(crate) const LAG_MAX: u64 = 100_000;
