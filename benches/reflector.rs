@@ -95,10 +95,15 @@ fn list(
         drain(reflector, &mut came);
         left -= 1;
         if left == 0 || (at + 1) % page_len == 0 {
-            let more = if left > 0 { "more" } else { "" };
+            // A token that leads to itself would be refused.
+            let more = if left > 0 {
+                format!("left-{left}")
+            } else {
+                String::new()
+            };
             let end = Input::PageEnd {
                 resource_version: Ok(version(FIRST_VERSION)),
-                continue_token: more.to_owned(),
+                continue_token: more,
                 remaining: None,
             };
             reflector.handle(now, end);
