@@ -54,6 +54,15 @@ impl<P> Entry<P> {
         }
     }
 
+    /// Bytes of the objects that it holds: its own, and the last good one beside a poisoned one.
+    pub fn bytes_len(&self) -> usize {
+        let last = match &self.value {
+            Value::Decoded(_) => None,
+            Value::Poisoned(poison) => poison.last_object.as_ref(),
+        };
+        self.object.bytes_len() + last.map_or(0, Object::bytes_len)
+    }
+
     /// Whether the present version has no value.
     pub const fn is_poisoned(&self) -> bool {
         matches!(self.value, Value::Poisoned(_))

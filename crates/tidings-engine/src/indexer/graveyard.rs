@@ -67,7 +67,7 @@ struct Retired<P> {
 impl Retained {
     pub(super) fn add<P>(&mut self, entry: &Entry<P>) {
         self.entries += 1;
-        self.bytes += entry.object.bytes_len();
+        self.bytes += entry.bytes_len();
     }
 }
 

@@ -20,7 +20,7 @@
 //! I5  Every root that was ever published is also held by the writer until nobody else has it, so no
 //!     reader is ever the last holder of one; only when the `Indexer` itself is gone do readers free
 //!     what they hold.
-//! I6  `entry_bytes` is the sum of the stored objects' sizes.
+//! I6  `entry_bytes` is the sum of the stored objects' sizes, kept last good ones among them.
 //! I7  Nodes of the store's trie are stamped with the generation that publishes them first, also when
 //!     the change is done again (G5 of the pages).
 //! I8  While there is a predecessor that was not brought up to date, the working state is what is
@@ -349,7 +349,7 @@ impl<P: Clone> Indexer<P> {
             let hash = self.hash_key(entry.object.key_bytes());
             assert_eq!(entry.hash, hash, "the hash of {:?}", entry.object);
         }
-        let bytes: usize = entries().map(|entry| entry.object.bytes_len()).sum();
+        let bytes: usize = entries().map(Entry::bytes_len).sum();
         assert_eq!(bytes, state.bytes, "I6: the bytes");
         assert_eq!(
             state.indexes.len(),

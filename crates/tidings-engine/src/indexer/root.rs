@@ -49,10 +49,10 @@ impl<P: Clone> State<P> {
         entry: Entry<P>,
         pool: &mut Pool<Entry<P>>,
     ) -> Option<Entry<P>> {
-        self.bytes += entry.object.bytes_len();
+        self.bytes += entry.bytes_len();
         let old = self.entries.insert(entry, pool);
         if let Some(old) = &old {
-            self.bytes -= old.object.bytes_len();
+            self.bytes -= old.bytes_len();
         }
         old
     }
@@ -81,7 +81,7 @@ impl<P: Clone> State<P> {
         pool: &mut Pool<Entry<P>>,
     ) -> Option<Entry<P>> {
         let old = self.entries.remove(hash, key, pool)?;
-        self.bytes -= old.object.bytes_len();
+        self.bytes -= old.bytes_len();
         Some(old)
     }
 }

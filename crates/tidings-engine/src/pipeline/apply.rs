@@ -183,9 +183,9 @@ impl<P: Clone> Pipeline<P> {
         }
         let object = &entry.object;
         let stored = self.indexer.get_hashed(entry.hash, object.key());
-        let others = self.indexer.entry_bytes() - stored.map_or(0, |old| old.object.bytes_len());
-        let is_same = stored.is_some_and(|old| old.object.is_same_version(object));
-        if is_same || others.saturating_add(object.bytes_len()) <= max {
+        let others = self.indexer.entry_bytes() - stored.map_or(0, Entry::bytes_len);
+        let is_kept = |old: &Entry<P>| old.object.is_same_version(object) && !old.is_poisoned();
+        if stored.is_some_and(is_kept) || others.saturating_add(entry.bytes_len()) <= max {
             return entry;
         }
         self.over_budget += 1;
@@ -196,8 +196,10 @@ impl<P: Clone> Pipeline<P> {
         // Without a version it is never taken for the same as what a later list has.
         let namespace = object.namespace().unwrap_or_default();
         let bare = Object::bare(namespace, object.name(), object.uid(), "");
-        let poison = Value::Poisoned(Arc::new(Poison::new(problem, None)));
-        Entry::new(entry.hash, bare, poison).with_last_good(stored)
+        // The last good value says what handlers know; its object would be what has no room.
+        let known = stored.filter(|stored| stored.is_same_uid(&entry));
+        let poison = Poison::new(problem, known.and_then(Entry::effective).cloned());
+        Entry::new(entry.hash, bare, Value::Poisoned(Arc::new(poison)))
     }
 
     fn note_version(&mut self, version: Option<ResourceVersion>) {

@@ -366,3 +366,54 @@ fn what_does_not_fit_the_store_is_kept_without_its_content_until_there_is_room()
     }
     assert!(rig.pipeline.indexer().entry_bytes() > 2_100);
 }
+
+/// What an object was before it outgrew the room is not kept beside it, and a handler still knows it.
+#[test]
+fn an_object_that_outgrows_the_store_leaves_nothing_uncounted() {
+    let config = PipelineConfig {
+        store_bytes_max: 2_100,
+        ..PipelineConfig::default()
+    };
+    let mut rig = Rig::with(config);
+    rig.json = "x".repeat(1_000);
+    let log = Log::default();
+    rig.pipeline
+        .add_handler(rig.now, log.handler(), HandlerOptions::default());
+    rig.feed(Input::Start);
+    rig.list(&["a@1", "b@2"], 9);
+    rig.json = "x".repeat(1_500);
+    rig.modified("a@10");
+    let snapshot = rig.pipeline.indexer().snapshot();
+    let entry = snapshot.get("a").unwrap();
+    assert!(entry.effective_object().is_none() && entry.effective().is_some());
+    assert!(rig.pipeline.indexer().entry_bytes() < 1_100);
+    rig.json = String::new();
+    rig.modified("a@11");
+    assert_eq!(
+        log.take(),
+        [
+            "add a@1 initial",
+            "add b@2 initial",
+            "poison a@",
+            "update a@ -> a@11"
+        ]
+    );
+}
+
+/// The last good object beside one that cannot be decoded takes room, too.
+#[test]
+fn a_last_good_object_is_counted() {
+    let mut rig = Rig::new();
+    rig.json = "x".repeat(1_000);
+    rig.feed(Input::Start);
+    rig.list(&["a@1"], 9);
+    let one = rig.pipeline.indexer().entry_bytes();
+    rig.modified("a@10!");
+    assert_eq!(
+        rig.pipeline.indexer().entry_bytes(),
+        2 * one + 1,
+        "10 has two digits"
+    );
+    rig.modified("a@11");
+    assert_eq!(rig.pipeline.indexer().entry_bytes(), one + 1);
+}
