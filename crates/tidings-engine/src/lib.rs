@@ -20,3 +20,5 @@ pub mod fanout;
 pub mod view;
 
 pub mod pipeline;
+
+pub mod workqueue;

@@ -1,0 +1,7 @@
+//! The workqueue: traces for its rules, a naive model for everything at once.
+
+mod limiters;
+mod model;
+mod notation;
+mod rules;
+mod wheel;
