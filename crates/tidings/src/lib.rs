@@ -20,6 +20,7 @@ mod store;
 mod subscription;
 mod view;
 mod wiring;
+mod workqueue;
 
 pub use tidings_api::{
     Instant, Object, ObjectKey, Resource, ResourceVersion, limits::Limits, options::Scope,
@@ -38,6 +39,10 @@ pub use tidings_engine::{
         Activity, BackoffConfig, Condition, Config as ReflectorConfig, ListMode, Trouble,
         WakeReason,
     },
+    workqueue::{
+        Added, Delayed, Dirty, Durations, KeyStatus, Priority, Reason, Stats as WorkQueueStats,
+        TenantFn, WorkQueueConfig, rate_limit,
+    },
 };
 
 pub use self::{
@@ -49,4 +54,5 @@ pub use self::{
     store::{Lookup, Store, WaitOutcome},
     subscription::{Lag, Subscription, SubscriptionEvent},
     view::{View, ViewBuilder},
+    workqueue::{Get, Item, WorkQueue},
 };

@@ -81,19 +81,7 @@ impl Run {
                 Some(delay) => format!("in {delay:?}"),
                 None => "ignored".to_owned(),
             },
-            "get" => match queue.get(now) {
-                Next::Empty { wake_at: None } => "empty".to_owned(),
-                Next::Empty {
-                    wake_at: Some(wake_at),
-                } => format!("empty until {wake_at}"),
-                Next::Key(taken) => {
-                    let text = format!("{} ({}, {})", taken.key, taken.reason, taken.priority);
-                    let before = self.tickets.insert(taken.key.clone(), taken.ticket);
-                    assert!(before.is_none(), "cg-W1: {} is worked on twice", taken.key);
-                    text
-                }
-                Next::ShutDown => "shut down".to_owned(),
-            },
+            "get" => self.get(now),
             "done" => {
                 let ticket = self.tickets.remove(&key).expect("it is worked on");
                 if queue.done(now, ticket) {
@@ -135,6 +123,24 @@ impl Run {
             }
             "drained" => queue.is_drained().to_string(),
             other => panic!("no such step: {other}"),
+        }
+    }
+}
+
+impl Run {
+    fn get(&mut self, now: Instant) -> String {
+        match self.queue.get(now) {
+            Next::Empty { wake_at: None } => "empty".to_owned(),
+            Next::Empty {
+                wake_at: Some(wake_at),
+            } => format!("empty until {wake_at}"),
+            Next::Key(taken) => {
+                let text = format!("{} ({}, {})", taken.key, taken.reason, taken.priority);
+                let before = self.tickets.insert(taken.key.clone(), taken.ticket);
+                assert!(before.is_none(), "cg-W1: {} is worked on twice", taken.key);
+                text
+            }
+            Next::ShutDown => "shut down".to_owned(),
         }
     }
 }
