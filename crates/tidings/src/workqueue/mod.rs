@@ -376,7 +376,6 @@ impl<K: Clone + Eq + Hash> Item<K> {
 
     /// It failed: it comes back after as long as the rate limiter says, which is returned; `None` after
     /// a shutdown.
-    #[expect(clippy::must_use_candidate, reason = "the delay is for logs")]
     pub fn retry(self) -> Option<Duration> {
         self.queue.add_rate_limited_with(&self.key, self.priority)
     }
