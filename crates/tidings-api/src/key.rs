@@ -2,9 +2,10 @@
 //!
 //! The text form is client-go's `MetaNamespaceKeyFunc`, so keys can be compared with its logs.
 
-use std::{error, fmt};
+use std::{borrow::Borrow, error, fmt, sync::Arc};
 
-/// The key of an object within its resource.
+/// The key of an object within its resource. Clones share the text; it hashes and compares as its text
+/// does, so that maps and queues of keys can be asked by `&str`.
 ///
 /// # Example
 ///
@@ -17,7 +18,7 @@ use std::{error, fmt};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    text: Box<str>,
+    text: Arc<str>,
 }
 
 impl ObjectKey {
@@ -68,6 +69,12 @@ impl ObjectKey {
     /// The text form, `namespace/name` or `name`.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Borrow<str> for ObjectKey {
+    fn borrow(&self) -> &str {
         &self.text
     }
 }

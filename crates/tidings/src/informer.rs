@@ -44,6 +44,7 @@ pub struct InformerBuilder<P: Payload> {
 
 /// A handle to an informer, running or not. Clones are handles to the same one.
 pub struct InformerHandle<P> {
+    scope: Arc<Scope>,
     commands: mpsc::Sender<Command<P>>,
     stop: Arc<watch::Sender<bool>>,
     state: watch::Receiver<State>,
@@ -164,7 +165,12 @@ impl<P: Payload> InformerBuilder<P> {
         for (handler, options) in self.handlers {
             pipeline.add_handler(Instant::ZERO, handler, options);
         }
-        let (handle, ends) = wire(reader, initial_state(&pipeline), self.lag_max);
+        let (handle, ends) = wire(
+            self.scope.clone(),
+            reader,
+            initial_state(&pipeline),
+            self.lag_max,
+        );
         let driver = Driver::new(Parts {
             scope: self.scope,
             limits: self.limits,
@@ -228,6 +234,7 @@ impl InformerHandle<Raw> {
 
 impl<P: Payload> InformerHandle<P> {
     pub(crate) fn new(
+        scope: Scope,
         commands: mpsc::Sender<Command<P>>,
         stop: watch::Sender<bool>,
         (state, progress): (watch::Receiver<State>, watch::Receiver<Progress>),
@@ -235,6 +242,7 @@ impl<P: Payload> InformerHandle<P> {
         subscribers: Arc<Subscribers<P>>,
     ) -> Self {
         Self {
+            scope: Arc::new(scope),
             commands,
             stop: Arc::new(stop),
             state,
@@ -242,6 +250,12 @@ impl<P: Payload> InformerHandle<P> {
             store,
             subscribers,
         }
+    }
+
+    /// What is followed. A view's selector stands in its label selector.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// The store.
@@ -402,6 +416,7 @@ impl<P: Payload> InformerHandle<P> {
 impl<P> Clone for InformerHandle<P> {
     fn clone(&self) -> Self {
         Self {
+            scope: Arc::clone(&self.scope),
             commands: self.commands.clone(),
             stop: Arc::clone(&self.stop),
             state: self.state.clone(),

@@ -110,7 +110,16 @@ impl<P: Payload> ViewBuilder<P> {
         for (handler, options) in self.handlers {
             view.add_handler(tidings_api::Instant::ZERO, handler, options);
         }
-        let (handle, ends) = wire(reader, state_of(&view, self.base.state()), self.lag_max);
+        let mut scope = self.base.scope().clone();
+        if let Some(labels) = &self.labels {
+            scope.label_selector = labels.to_string();
+        }
+        let (handle, ends) = wire(
+            scope,
+            reader,
+            state_of(&view, self.base.state()),
+            self.lag_max,
+        );
         let driver = ViewDriver::new(ViewParts {
             base: self.base,
             labels: self.labels,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tidings_api::options::Scope;
 use tidings_engine::indexer::{IndexFn, Indexer, IndexerConfig, StoreReader};
 use tokio::sync::{mpsc, watch};
 
@@ -43,6 +44,7 @@ pub(crate) fn store_with<P: Payload>(
 
 /// The channels between a driver and the handle to it.
 pub(crate) fn wire<P: Payload>(
+    scope: Scope,
     reader: StoreReader<P>,
     state: State,
     lag_max: u64,
@@ -54,7 +56,14 @@ pub(crate) fn wire<P: Payload>(
     let subscribers = Arc::new(Subscribers::new(lag_max));
     let store = Store::new(reader, progress_out.clone());
     let watched = (state_out, progress_out);
-    let handle = InformerHandle::new(commands, stop, watched, store, Arc::clone(&subscribers));
+    let handle = InformerHandle::new(
+        scope,
+        commands,
+        stop,
+        watched,
+        store,
+        Arc::clone(&subscribers),
+    );
     let ends = Ends {
         commands: commands_out,
         stop: stop_out,

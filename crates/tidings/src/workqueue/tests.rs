@@ -246,17 +246,14 @@ fn threads_wait_as_tasks_do() {
     let queue = WorkQueue::<Arc<str>>::new(WorkQueueConfig::default());
     const KEYS: usize = 2_000;
     let worked: usize = thread::scope(|scope| {
-        let workers: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut count = 0;
-                    while let Some(item) = queue.get_blocking() {
-                        count += usize::from(item.key().starts_with("key"));
-                    }
-                    count
-                })
-            })
-            .collect();
+        let work = || {
+            let mut count = 0;
+            while let Some(item) = queue.get_blocking() {
+                count += usize::from(item.key().starts_with("key"));
+            }
+            count
+        };
+        let workers = [(); 3].map(|()| scope.spawn(work));
         for at in 0..KEYS {
             let key = key(&format!("key-{at}"));
             if at % 2 == 0 {
@@ -283,7 +280,7 @@ async fn every_last_change_is_worked_on_after_it_happened() {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
     const KEYS: usize = 64;
-    const CHANGES: u64 = 20_000;
+    const CHANGES: usize = 20_000;
     let queue = WorkQueue::<usize>::new(WorkQueueConfig::default());
     let desired: Arc<Vec<AtomicU64>> = Arc::new((0..KEYS).map(|_| AtomicU64::new(0)).collect());
     let seen: Arc<Vec<AtomicU64>> = Arc::new((0..KEYS).map(|_| AtomicU64::new(0)).collect());
@@ -303,11 +300,11 @@ async fn every_last_change_is_worked_on_after_it_happened() {
         });
     }
     let mut producers = JoinSet::new();
-    for producer in 0..4 {
+    for producer in 0..4_usize {
         let (queue, desired) = (queue.clone(), desired.clone());
         producers.spawn(async move {
             for change in 0..CHANGES {
-                let at = (change * 7 + producer) as usize % KEYS;
+                let at = (change * 7 + producer) % KEYS;
                 desired[at].fetch_add(1, SeqCst);
                 match change % 3 {
                     0 => queue.add_after(&at, Duration::from_micros(50)),
