@@ -109,18 +109,22 @@ impl Request {
     }
 }
 
-struct Query {
-    text: String,
+/// A path, and the parameters that follow it.
+pub(crate) struct Query {
+    pub(crate) text: String,
     separator: char,
 }
 
 impl Query {
+    /// A path that is already percent-encoded, without parameters.
+    pub(crate) fn of_path(text: String) -> Self {
+        let separator = if text.contains('?') { '&' } else { '?' };
+        Self { text, separator }
+    }
+
     fn new(scope: &Scope) -> Result<Self, PathError> {
         let text = scope.resource.collection_path(scope.namespace.as_deref())?;
-        let mut query = Self {
-            text,
-            separator: '?',
-        };
+        let mut query = Self::of_path(text);
         if !scope.label_selector.is_empty() {
             query.push("labelSelector", &scope.label_selector);
         }
@@ -130,7 +134,7 @@ impl Query {
         Ok(query)
     }
 
-    fn push(&mut self, name: &str, value: &str) {
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
         let _ = write!(self.text, "{}{name}=", self.separator);
         push_encoded(&mut self.text, value);
         self.separator = '&';
