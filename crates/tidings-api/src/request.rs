@@ -2,15 +2,16 @@
 //!
 //! Source: pr section 1.1-1.2; rules pr-L3, pr-L5, pr-W1, pr-W9, cg-R16, cg-R29.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::{
     options::{ListOptions, ListVersion, Scope, WatchOptions},
     resource::{PathError, push_encoded},
 };
 
-/// A request that a shell can send: everything but the endpoint and the credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that a shell can send: everything but the endpoint and the credentials. `Debug` shows how
+/// long the body is, and nothing of it (SEC-27).
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
@@ -106,6 +107,18 @@ impl Request {
             query.push("resourceVersionMatch", "NotOlderThan");
         }
         Ok(Self::get(query.text))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path_and_query", &self.path_and_query)
+            .field("accept", &self.accept)
+            .field("content_type", &self.content_type)
+            .field("body_len", &self.body.len())
+            .finish()
     }
 }
 

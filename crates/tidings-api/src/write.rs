@@ -45,7 +45,10 @@ pub struct Place<'a> {
 
 /// What goes with a create, replace or patch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct WriteOptions {
     /// Under which name the server books the fields that change; empty lets it take the first word
     /// of our user agent.
@@ -83,7 +86,10 @@ pub enum PatchKind {
 
 /// What goes with a delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a table that users fill with struct update syntax"
+)]
 pub struct DeleteOptions {
     /// Seconds that the object may take to end; absent leaves it to the kind.
     pub grace_period_seconds: Option<u32>,
@@ -269,7 +275,7 @@ impl DeleteOptions {
             return Vec::new();
         }
         let version = self.resource_version.as_ref().map(ToString::to_string);
-        let preconditions = (self.uid.is_some() || version.is_some()).then(|| Preconditions {
+        let preconditions = (self.uid.is_some() || version.is_some()).then_some(Preconditions {
             uid: self.uid.as_deref(),
             resource_version: version.as_deref(),
         });

@@ -172,3 +172,19 @@ fn sec_13_no_part_of_a_place_leaves_its_segment() {
     let request = Request::read(&place(&resource, &odd, None)).unwrap();
     assert!(request.path_and_query.ends_with("/a%20b%3Fc%23d"));
 }
+
+#[test]
+fn sec_27_a_requests_debug_shows_nothing_of_its_body() {
+    let options = WriteOptions::default();
+    let secret = br#"{"data":{"password":"hunter2"}}"#.to_vec();
+    let length = secret.len();
+    let (resource, key) = (deployments(), key());
+    let request = Request::replace(&place(&resource, &key, None), &options, secret);
+    let shown = format!("{:?}", request.unwrap());
+    assert!(shown.contains(&format!("body_len: {length}")), "{shown}");
+    // 104 is the letter h, as a list of bytes would show it.
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("104"),
+        "{shown}"
+    );
+}
