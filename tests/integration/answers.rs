@@ -8,7 +8,7 @@ use tidings::{
     Api, ApiError, DeleteOptions, Deletion, ObjectKey, Patch, Refusal, Resource, ResourceApi,
     Unreadable, WriteOptions, Written,
 };
-use tidings_http::{Client, ClientConfig};
+use tidings_http::{Client, ClientConfig, Credentials};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -62,6 +62,21 @@ async fn desk_with(change: impl FnOnce(&mut ClientConfig)) -> Desk {
     }
 }
 
+impl Asked {
+    async fn answered(mut self, code: u16, headers: &str, body: &[u8]) -> Self {
+        let length = body.len();
+        let mut answer = Vec::new();
+        write!(
+            answer,
+            "HTTP/1.1 {code} X\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        answer.extend_from_slice(body);
+        self.stream.write_all(&answer).await.unwrap();
+        self
+    }
+}
+
 impl Desk {
     async fn asked(&self) -> Asked {
         let read = async {
@@ -83,19 +98,15 @@ impl Desk {
 
     /// Answers one request with a code and a body, and returns the request.
     async fn answers(&self, code: u16, headers: &str, body: &[u8]) -> Asked {
-        let mut asked = self.asked().await;
-        let length = body.len();
-        let mut answer = Vec::new();
-        write!(
-            answer,
-            "HTTP/1.1 {code} X\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n"
-        )
-        .unwrap();
-        answer.extend_from_slice(body);
-        asked.stream.write_all(&answer).await.unwrap();
-        asked
+        self.asked().await.answered(code, headers, body).await
     }
 
+    /// As [`answers`](Self::answers), with something done between the request and its answer.
+    async fn answers_after(&self, code: u16, body: &[u8], act: impl FnOnce()) -> Asked {
+        let asked = self.asked().await;
+        act();
+        asked.answered(code, "", body).await
+    }
     async fn patch(&self) -> Result<Written<Value>, ApiError> {
         let patch = Patch::Merge(json!({ "data": { "password": "hunter2" } }));
         self.maps.patch(&self.key, &patch).await
@@ -276,10 +287,24 @@ async fn a_refusal_after_the_fact_is_unknown_and_one_before_it_is_not() {
 
 #[tokio::test]
 async fn a_refused_credential_is_loaded_anew_and_the_write_goes_out_once_more() {
-    let desk = desk().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "old").unwrap();
+    let desk = desk_with(|config| {
+        config.credentials = Credentials::TokenFile {
+            path: path.clone(),
+            fallback: None,
+        };
+    })
+    .await;
     let (written, ()) = tokio::join!(desk.patch(), async {
-        desk.answers(401, "", b"Unauthorized").await;
-        desk.answers(200, "", STORED.as_bytes()).await;
+        let first = desk.answers_after(401, b"Unauthorized", || {
+            std::fs::write(&path, "new").unwrap();
+        });
+        assert!(first.await.head.contains("authorization: bearer old\r\n"));
+        let second = desk.answers(200, "", STORED.as_bytes()).await;
+        assert!(second.head.contains("authorization: bearer new\r\n"));
+        assert!(second.body.contains("hunter2"), "it is the same write");
     });
     assert_eq!(written.unwrap().version.to_string(), "7");
     let (refused, ()) = tokio::join!(desk.patch(), async {
@@ -353,6 +378,7 @@ async fn pr_n12_a_delete_is_over_only_if_nothing_keeps_the_object() {
         (200, status, true, "deleted"),
         (202, status, false, "unknown"),
         (200, STORED, true, "deleted"),
+        (202, STORED, false, "stored default/a@7"),
         (200, over.as_str(), true, "deleted"),
         (200, grace.as_str(), false, "stored default/a@7"),
         (202, foreground.as_str(), false, "stored default/a@7"),
