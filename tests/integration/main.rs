@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod answers;
 mod bad_config;
 mod bad_input;
 mod changes;
 mod faults;
 mod scripted;
 mod support;
+mod writes;

@@ -16,6 +16,7 @@ pub mod resource_version;
 pub mod options;
 pub mod request;
 pub mod selector;
+pub mod write;
 
 pub mod frame;
 pub mod gzip;

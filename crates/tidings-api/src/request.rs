@@ -2,15 +2,16 @@
 //!
 //! Source: pr section 1.1-1.2; rules pr-L3, pr-L5, pr-W1, pr-W9, cg-R16, cg-R29.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::{
     options::{ListOptions, ListVersion, Scope, WatchOptions},
     resource::{PathError, push_encoded},
 };
 
-/// A request that a shell can send: everything but the endpoint and the credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that a shell can send: everything but the endpoint and the credentials. `Debug` shows how
+/// long the body is, and nothing of it (SEC-27).
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
@@ -109,18 +110,34 @@ impl Request {
     }
 }
 
-struct Query {
-    text: String,
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path_and_query", &self.path_and_query)
+            .field("accept", &self.accept)
+            .field("content_type", &self.content_type)
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}
+
+/// A path, and the parameters that follow it.
+pub(crate) struct Query {
+    pub(crate) text: String,
     separator: char,
 }
 
 impl Query {
+    /// A path that is already percent-encoded, without parameters.
+    pub(crate) fn of_path(text: String) -> Self {
+        let separator = if text.contains('?') { '&' } else { '?' };
+        Self { text, separator }
+    }
+
     fn new(scope: &Scope) -> Result<Self, PathError> {
         let text = scope.resource.collection_path(scope.namespace.as_deref())?;
-        let mut query = Self {
-            text,
-            separator: '?',
-        };
+        let mut query = Self::of_path(text);
         if !scope.label_selector.is_empty() {
             query.push("labelSelector", &scope.label_selector);
         }
@@ -130,7 +147,7 @@ impl Query {
         Ok(query)
     }
 
-    fn push(&mut self, name: &str, value: &str) {
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
         let _ = write!(self.text, "{}{name}=", self.separator);
         push_encoded(&mut self.text, value);
         self.separator = '&';

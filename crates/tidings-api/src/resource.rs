@@ -117,6 +117,24 @@ impl Resource {
         push_encoded(&mut path, name);
         Ok(path)
     }
+
+    /// The path of a subresource of one object, such as its `status`.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`] when the namespace, name or subresource cannot stand in a URL path.
+    pub fn subresource_path(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        subresource: &str,
+    ) -> Result<String, PathError> {
+        check_segment("subresource", subresource)?;
+        let mut path = self.object_path(namespace, name)?;
+        path.push('/');
+        push_encoded(&mut path, subresource);
+        Ok(path)
+    }
 }
 
 impl fmt::Display for Resource {
@@ -135,7 +153,8 @@ impl fmt::Display for Resource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathError {
-    /// Which part: `group`, `version`, `resource`, `namespace` or `name`.
+    /// Which part: `group`, `version`, `resource`, `namespace`, `name` or
+    /// `subresource`.
     pub what: &'static str,
     problem: Problem,
 }

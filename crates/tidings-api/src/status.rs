@@ -1,7 +1,8 @@
-//! Refusals: the server's `Status`, and the one table that says what to do about it.
+//! Refusals: the server's `Status`, and the two tables that say what they mean.
 //!
-//! Does not act: the reflector does, on the [`Recovery`] that [`recovery`] returns. Codes such as
-//! 410 or 429 appear nowhere else.
+//! Does not act: the reflector does, on the [`Recovery`] that [`recovery`] returns for a list or a
+//! watch; whoever reads or writes one object does, on the [`Refusal`] that [`refusal`] returns. Codes
+//! such as 410 or 429 appear nowhere else.
 //!
 //! Source: pr 1.5 and 1.7 (rows marked below); rules pr-S1..pr-S6, pr-W10, pr-W11, pr-L6, pr-L7.
 
@@ -79,6 +80,13 @@ impl Status {
             status.code = code;
         }
         status
+    }
+
+    /// Whether one of the causes has this reason.
+    #[must_use]
+    pub fn has_cause(&self, reason: &str) -> bool {
+        let mut causes = self.details.causes.iter();
+        causes.any(|cause| cause.reason == reason)
     }
 
     fn is_too_large_version(&self) -> bool {
@@ -162,17 +170,128 @@ pub fn recovery(
     status: &Status,
     retry_after: Option<Duration>,
 ) -> Recovery {
+    let retry_after = retry_after_of(status, retry_after);
+    if status.is_too_large_version() {
+        return Recovery::TooLargeVersion { retry_after };
+    }
+    let by_reason = code_of(code, status);
+    match (by_reason, asked) {
+        (410, _) => Recovery::Expired,
+        (401, _) => Recovery::Unauthorized,
+        (403, _) => Recovery::Forbidden,
+        (404, _) => Recovery::KindGone,
+        (406 | 415, _) => Recovery::NotAcceptable,
+        (400 | 422, Asked::WatchList) => Recovery::WatchListUnsupported,
+        (429, _) => Recovery::Throttled { retry_after },
+        (300..=499, _) => Recovery::Rejected,
+        _ => Recovery::ServerTrouble { retry_after },
+    }
+}
+
+/// Why a server did not do what was asked of one object: a row for each thing that a writer does
+/// about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// 409 of a create: there is an object of that name. Read it, and update it if it is ours.
+    AlreadyExists,
+    /// 409: the object has changed, another uid or version was meant, or another manager owns a
+    /// field. Read it again, and write what then is right.
+    Conflict,
+    /// 403: not allowed. The operator's to allow; slowly again.
+    Forbidden,
+    /// 410: what was named is gone for good. Begin anew.
+    Gone,
+    /// 500: the server is in trouble. Again after a while; it may have acted.
+    Internal,
+    /// 422: the object breaks a rule of its kind, see the causes. The caller's fault.
+    Invalid,
+    /// 403 of a create in a namespace that is being deleted. Nothing to be done.
+    NamespaceTerminating,
+    /// 404: there is no such object, namespace or resource.
+    NotFound,
+    /// Another answer that is none: the request is wrong for this server. The caller's fault, or a
+    /// proxy's.
+    Rejected,
+    /// 429: too many requests, or a disruption budget. Again after the wait; it has not acted.
+    Throttled,
+    /// 504, 408, or 500 for want of time. Again after a while; it may have acted.
+    Timeout,
+    /// 401: the credential is not (any longer) good.
+    Unauthorized,
+    /// 502 or 503: nobody answers behind the address. Again after a while; it may have acted.
+    Unavailable,
+}
+
+impl Refusal {
+    /// Whether the same request may succeed later, without a change.
+    #[must_use]
+    pub const fn is_retriable(self) -> bool {
+        self.may_have_acted() || matches!(self, Self::Throttled)
+    }
+
+    /// Whether the server may have done what was asked all the same: it, or a proxy in front of it,
+    /// gave up waiting for the outcome.
+    #[must_use]
+    pub const fn may_have_acted(self) -> bool {
+        matches!(self, Self::Internal | Self::Timeout | Self::Unavailable)
+    }
+}
+
+/// Classifies the refusal of a request about one object. The reason is trusted before the code
+/// (pr-S1), and tells apart what share one.
+#[must_use]
+pub fn refusal(code: u16, status: &Status) -> Refusal {
+    match (status.reason.as_str(), code_of(code, status)) {
+        ("AlreadyExists", _) => Refusal::AlreadyExists,
+        ("Conflict", _) => Refusal::Conflict,
+        ("ServerTimeout", _) => Refusal::Timeout,
+        (_, 401) => Refusal::Unauthorized,
+        (_, 403) if status.has_cause("NamespaceTerminating") => Refusal::NamespaceTerminating,
+        (_, 403) => Refusal::Forbidden,
+        (_, 404) => Refusal::NotFound,
+        (_, 408 | 504) => Refusal::Timeout,
+        (_, 409) => Refusal::Conflict,
+        (_, 410) => Refusal::Gone,
+        (_, 422) => Refusal::Invalid,
+        (_, 429) => Refusal::Throttled,
+        (_, 502 | 503) => Refusal::Unavailable,
+        (_, 500..) => Refusal::Internal,
+        _ => Refusal::Rejected,
+    }
+}
+
+/// Whether an answer's code says that the server has done what was asked.
+#[must_use]
+pub const fn is_success(code: u16) -> bool {
+    matches!(code, 200..=299)
+}
+
+/// Whether an answer's code says that the object is a new one.
+#[must_use]
+pub const fn is_created(code: u16) -> bool {
+    code == 201
+}
+
+/// Whether an answer's code says that the server goes on with it after the answer.
+#[must_use]
+pub const fn is_accepted(code: u16) -> bool {
+    code == 202
+}
+
+/// The wait that a refusal asks for, from its header or its body, at most [`RETRY_AFTER_MAX`] (pr-S6).
+#[must_use]
+pub fn retry_after_of(status: &Status, header: Option<Duration>) -> Option<Duration> {
     let in_body = match status.details.retry_after_seconds {
         0 => None,
         seconds => Some(Duration::from_secs(u64::from(seconds))),
     };
-    let retry_after = retry_after
-        .or(in_body)
-        .map(|wait| wait.min(RETRY_AFTER_MAX));
-    if status.is_too_large_version() {
-        return Recovery::TooLargeVersion { retry_after };
-    }
-    let by_reason = match status.reason.as_str() {
+    header.or(in_body).map(|wait| wait.min(RETRY_AFTER_MAX))
+}
+
+/// The code that a refusal's reason stands for, or else its own.
+fn code_of(code: u16, status: &Status) -> u16 {
+    match status.reason.as_str() {
         "Expired" | "Gone" => 410,
         "Unauthorized" => 401,
         "Forbidden" => 403,
@@ -186,17 +305,6 @@ pub fn recovery(
         "Timeout" => 504,
         _ if status.code != 0 && code == 200 => status.code,
         _ => code,
-    };
-    match (by_reason, asked) {
-        (410, _) => Recovery::Expired,
-        (401, _) => Recovery::Unauthorized,
-        (403, _) => Recovery::Forbidden,
-        (404, _) => Recovery::KindGone,
-        (406 | 415, _) => Recovery::NotAcceptable,
-        (400 | 422, Asked::WatchList) => Recovery::WatchListUnsupported,
-        (429, _) => Recovery::Throttled { retry_after },
-        (300..=499, _) => Recovery::Rejected,
-        _ => Recovery::ServerTrouble { retry_after },
     }
 }
 

@@ -141,6 +141,30 @@ impl std::fmt::Display for Step {
 }
 
 impl TransportError {
+    /// Whether the server may have got the request: then a write may have happened, and only a read
+    /// can tell. `false` is certain, `true` is not.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Credentials(_)
+            | Self::Proxy { .. }
+            | Self::Request { .. }
+            | Self::Resolve { .. } => false,
+            Self::Timeout { step, .. } => match step {
+                Step::Body | Step::Head => true,
+                Step::Connect | Step::Resolve | Step::Tunnel => false,
+            },
+            // With TLS 1.3 a session may break after the first request went out.
+            Self::BodyTooLarge { .. }
+            | Self::Closed { .. }
+            | Self::Http { .. }
+            | Self::Stalled { .. }
+            | Self::Tls { .. }
+            | Self::Truncated { .. } => true,
+        }
+    }
+
     /// Reads what hyper says before the head of an answer has come.
     pub(crate) fn before_head(error: hyper::Error, endpoint: &str, server_name: &str) -> Self {
         let endpoint = endpoint.to_owned();

@@ -6,11 +6,14 @@
 //! every change in the informer's own task, after the store has it; a [`Subscription`] is told
 //! what changed since it last looked, in any task, however slow.
 //!
+//! [`Api`] reads and writes single objects, and tells a [`WriteObserver`] of each write.
+//!
 //! What it does with faults is written down: the decision table and the invariants in `docs/`.
 
 pub mod payload;
 pub mod transport;
 
+mod api;
 mod driver;
 mod error;
 mod factory;
@@ -23,8 +26,12 @@ mod wiring;
 mod workqueue;
 
 pub use tidings_api::{
-    Instant, Object, ObjectKey, Resource, ResourceVersion, limits::Limits, options::Scope,
+    Instant, Object, ObjectKey, Resource, ResourceVersion,
+    limits::Limits,
+    options::Scope,
     selector::LabelSelector,
+    status::Refusal,
+    write::{DeleteOptions, FieldValidation, Propagation, WriteOptions},
 };
 pub use tidings_engine::{
     delta_fifo::Order,
@@ -46,6 +53,10 @@ pub use tidings_engine::{
 };
 
 pub use self::{
+    api::{
+        Api, ApiError, Deletion, Patch, ResourceApi, RetryPolicy, Unreadable, Verb, WriteObserver,
+        WriteOutcome, WriteTarget, Written, retry_if, retry_on_conflict,
+    },
     error::{BuildError, Stopped, SyncError},
     factory::{Factory, SharedInformer},
     informer::{Informer, InformerBuilder, InformerHandle},

@@ -147,3 +147,74 @@ fn pr_f44_a_status_without_its_fields_or_with_nulls_is_read() {
     assert_eq!(Status::parse(500, br#"{"code":-7}"#).code, 500);
     assert_eq!(Status::parse(500, b"\xff\xfe").code, 500);
 }
+
+fn refused(code: u16, body: &str) -> Refusal {
+    refusal(code, &Status::parse(code, body.as_bytes()))
+}
+
+#[test]
+fn pr_s2_each_refusal_of_a_write_has_its_row() {
+    for (code, expected) in [
+        (301, Refusal::Rejected),
+        (400, Refusal::Rejected),
+        (401, Refusal::Unauthorized),
+        (403, Refusal::Forbidden),
+        (404, Refusal::NotFound),
+        (405, Refusal::Rejected),
+        (408, Refusal::Timeout),
+        (409, Refusal::Conflict),
+        (410, Refusal::Gone),
+        (413, Refusal::Rejected),
+        (415, Refusal::Rejected),
+        (422, Refusal::Invalid),
+        (429, Refusal::Throttled),
+        (500, Refusal::Internal),
+        (502, Refusal::Unavailable),
+        (503, Refusal::Unavailable),
+        (504, Refusal::Timeout),
+        (999, Refusal::Internal),
+    ] {
+        for body in ["", "not json", "{}", r#"{"reason":null}"#] {
+            assert_eq!(refused(code, body), expected, "{code} {body}");
+        }
+    }
+}
+
+#[test]
+fn pr_s1_a_writes_reason_tells_apart_what_one_code_means() {
+    let exists = r#"{"reason":"AlreadyExists","code":409}"#;
+    assert_eq!(refused(409, exists), Refusal::AlreadyExists);
+    assert_eq!(refused(409, r#"{"reason":"Conflict"}"#), Refusal::Conflict);
+    let terminating = r#"{"reason":"Forbidden","details":{"causes":[
+        {"reason":"NamespaceTerminating","message":"namespace x is being terminated"}]}}"#;
+    assert_eq!(refused(403, terminating), Refusal::NamespaceTerminating);
+    // The cause belongs to that reason alone.
+    let elsewhere = terminating.replace("Forbidden", "Invalid");
+    assert_eq!(refused(422, &elsewhere), Refusal::Invalid);
+    let late = r#"{"reason":"ServerTimeout","code":500,"details":{"retryAfterSeconds":2}}"#;
+    assert_eq!(refused(500, late), Refusal::Timeout);
+    let status = Status::parse(500, late.as_bytes());
+    assert_eq!(retry_after_of(&status, None), Some(Duration::from_secs(2)));
+    let header = Some(Duration::from_secs(3600));
+    assert_eq!(retry_after_of(&status, header), Some(RETRY_AFTER_MAX));
+}
+
+/// What a server refused before it began may be said of no other code.
+#[test]
+fn only_refusals_that_come_after_the_fact_may_have_acted() {
+    for (code, acted, retriable) in [
+        (401, false, false),
+        (403, false, false),
+        (409, false, false),
+        (422, false, false),
+        (429, false, true),
+        (500, true, true),
+        (502, true, true),
+        (503, true, true),
+        (504, true, true),
+    ] {
+        let refusal = refused(code, "");
+        assert_eq!(refusal.may_have_acted(), acted, "{code}");
+        assert_eq!(refusal.is_retriable(), retriable, "{code}");
+    }
+}

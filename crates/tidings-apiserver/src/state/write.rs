@@ -152,7 +152,9 @@ impl State {
         let moved = u64::from(document["spec"] != was["spec"]);
         document["metadata"]["generation"] = (generation + moved).into();
         if is_finished(&document) {
-            return Ok(self.remove(resource, &old));
+            self.remove(resource, &old);
+            // A writer gets what it wrote, at the version that it replaced.
+            return Ok(Arc::new(Stored::new(&row, document, old.rv)));
         }
         for field in ["kind", "apiVersion"] {
             document[field] = was[field].clone();
