@@ -10,6 +10,7 @@
 //!
 //! What it does with faults is written down: the decision table and the invariants in `docs/`.
 
+pub mod controller;
 pub mod payload;
 pub mod transport;
 

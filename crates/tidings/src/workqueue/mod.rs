@@ -380,6 +380,17 @@ impl<K: Clone + Eq + Hash> Item<K> {
         self.queue.add_rate_limited_with(&self.key, self.priority)
     }
 
+    /// It is done, and something else is to be done with the queue in the same step.
+    pub(crate) fn settle(mut self, act: impl FnOnce(&mut Core<K>, Instant, &K)) {
+        let now = self.queue.now();
+        if let Some(ticket) = self.ticket.take() {
+            self.queue.inner.shared.with(|queue| {
+                act(queue, now, &self.key);
+                queue.done(now, ticket);
+            });
+        }
+    }
+
     /// It is done, as when it is dropped.
     pub fn done(self) {}
 }

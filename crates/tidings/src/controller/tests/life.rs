@@ -1,0 +1,232 @@
+//! Beginning, leading, ending.
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::*;
+use crate::controller::{leading::Leading, source::Boxed};
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_reconciled_before_every_source_is_synced() {
+    let (maps, secrets) = (Feed::new("v1/configmaps"), Feed::silent("v1/secrets"));
+    maps.put(config_map("a", &json!({})));
+    let builder = of(&maps.informer()).source(Source::new(&secrets.informer()));
+    let mut running = Running::start(builder, |_| async { Ok(Action::Done) });
+    running.is_quiet(Duration::from_secs(5)).await;
+    let waiting_for = vec!["secrets.v1".to_owned()];
+    let phase = running.handle.phase();
+    assert!(matches!(phase, Phase::Syncing { .. }), "{phase}");
+    running.phase(Phase::Syncing { waiting_for }).await;
+    secrets.speak();
+    assert_eq!(running.next().await.0, "default/a");
+    running.phase(Phase::Running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_what_is_queued_and_takes_nothing_new() {
+    let feed = Feed::new("v1/configmaps");
+    for at in 0..5 {
+        feed.put(config_map(&format!("a{at}"), &json!({})));
+    }
+    let informer = feed.informer();
+    let mut running = Running::start(of(&informer), |_| async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok(Action::Again(Duration::from_secs(1)))
+    });
+    running.next().await;
+    let handle = running.handle.clone();
+    let _ = running.shutdown.take().unwrap().send(());
+    running.phase(Phase::Draining).await;
+    feed.put(config_map("late", &json!({})));
+    let mut keys = running.next_keys(4).await;
+    keys.sort();
+    assert!(!keys.contains(&"default/late".to_owned()));
+    assert_eq!(running.ended.await.unwrap(), Ok(()));
+    assert_eq!(handle.phase(), Phase::Stopped);
+    assert_eq!(handle.stats().again, 5);
+    assert!(
+        informer
+            .watch_progress()
+            .wait_for(|it| it.stopped)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_has_a_limit_and_says_what_is_left() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    feed.put(config_map("b", &json!({})));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&dropped);
+    let mut running = Running::start(of(&feed.informer()), move |_| {
+        let guard = OnDrop(Arc::clone(&seen));
+        async move {
+            let _guard = guard;
+            std::future::pending::<Outcome>().await
+        }
+    });
+    running.next().await;
+    let started = Instant::now();
+    let left = ControllerError::ShutdownLimit {
+        queued: 1,
+        running: 1,
+    };
+    assert_eq!(running.shut_down().await, Err(left));
+    assert_eq!(started.elapsed().as_secs(), 30);
+    assert_eq!(dropped.load(SeqCst), 1, "the reconcile was dropped");
+}
+
+struct OnDrop(Arc<AtomicUsize>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_stops_ends_the_controller() {
+    let feed = Feed::new("v1/configmaps");
+    let informer = feed.informer();
+    let running = Running::start(of(&informer), |_| async { Ok(Action::Done) });
+    running.phase(Phase::Running).await;
+    informer.stop();
+    let ended = timeout(Duration::from_secs(60), running.ended).await;
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the informer of configmaps.v1 has stopped under its controller"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_controller_drops_its_workers() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&dropped);
+    let mut running = Running::start(of(&feed.informer()), move |_| {
+        let guard = OnDrop(Arc::clone(&seen));
+        async move {
+            let _guard = guard;
+            std::future::pending::<Outcome>().await
+        }
+    });
+    running.next().await;
+    running.ended.abort();
+    let _ = (&mut running.ended).await;
+    running.until(|stats| stats.active == 0).await;
+    assert_eq!(dropped.load(SeqCst), 1);
+}
+
+/// An election that the test decides.
+struct Seat {
+    term: watch::Receiver<Option<u64>>,
+    released: Arc<AtomicUsize>,
+    informer: InformerHandle<Raw>,
+}
+
+impl Leading for Seat {
+    fn fencing(&self) -> Option<u64> {
+        *self.term.borrow()
+    }
+
+    fn changed(&mut self) -> Boxed<'_, ()> {
+        Box::pin(async {
+            let _ = self.term.changed().await;
+        })
+    }
+
+    fn release(&mut self) -> Boxed<'_, ()> {
+        Box::pin(async {
+            // C4: the informers have been told to stop before.
+            let stopped = self
+                .informer
+                .watch_progress()
+                .wait_for(|it| it.stopped)
+                .await
+                .is_ok();
+            self.released.fetch_add(usize::from(stopped), SeqCst);
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctl_l19_a_standby_keeps_its_store_and_works_when_it_leads() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let informer = feed.informer();
+    let (vote, term) = watch::channel(None);
+    let released = Arc::new(AtomicUsize::new(0));
+    let mut builder = of(&informer);
+    builder.leading = Leadership::of(Seat {
+        term,
+        released: Arc::clone(&released),
+        informer: informer.clone(),
+    });
+    let mut running = Running::start(builder, |request| async move {
+        assert!(request.fencing().is_some());
+        if request.fencing() == Some(1) {
+            // The first leadership ends under it.
+            std::future::pending::<()>().await;
+        }
+        Ok(Action::Done)
+    });
+    running.phase(Phase::Standby).await;
+    feed.put(config_map("b", &json!({})));
+    running.is_quiet(Duration::from_secs(600)).await;
+    assert_eq!(informer.store().len(), 2, "the store is live");
+    vote.send_replace(Some(1));
+    let first = running.next().await.0;
+    // Lost: the reconcile is dropped at once, and nothing is done meanwhile.
+    vote.send_replace(None);
+    running.phase(Phase::Standby).await;
+    running
+        .until(|stats| stats.dropped == 1 && stats.active == 0)
+        .await;
+    feed.put(config_map("c", &json!({})));
+    running.is_quiet(Duration::from_secs(600)).await;
+    // Again ours, under another number: everything that was due is, and what was dropped, too.
+    vote.send_replace(Some(7));
+    let mut keys = running.next_keys(3).await;
+    assert!(keys.contains(&first));
+    keys.sort();
+    assert_eq!(keys, ["default/a", "default/b", "default/c"]);
+    // From one leadership to another without a moment between is a loss, too.
+    vote.send_replace(Some(8));
+    running.phase(Phase::Running).await;
+    assert_eq!(released.load(SeqCst), 0);
+    assert_eq!(running.shut_down().await, Ok(()));
+    assert_eq!(
+        released.load(SeqCst),
+        1,
+        "released once, after the informers stopped"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_is_shut_down_leaves_what_is_due_to_the_leader() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let informer = feed.informer();
+    let (_vote, term) = watch::channel(None);
+    let released = Arc::new(AtomicUsize::new(0));
+    let mut builder = of(&informer);
+    builder.leading = Leadership::of(Seat {
+        term,
+        released: Arc::clone(&released),
+        informer: informer.clone(),
+    });
+    let running = Running::start(builder, |_| async { Ok(Action::Done) });
+    running.phase(Phase::Standby).await;
+    let started = Instant::now();
+    let handle = running.handle.clone();
+    assert_eq!(running.shut_down().await, Ok(()));
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "it does not wait for workers"
+    );
+    assert_eq!((handle.stats().done, released.load(SeqCst)), (0, 1));
+}

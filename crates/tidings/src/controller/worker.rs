@@ -1,0 +1,250 @@
+//! One worker: a key from the queue, a reconcile, and what follows from how it ended.
+//!
+//! G1  A key whose reconcile was dropped before it ended is queued again, unless somebody cancelled it:
+//!     whatever drops a worker loses nothing.
+//! G2  The outcome of the last reconcile alone decides when a key is looked at again by itself: what an
+//!     earlier one asked for is taken back.
+//! G3  A panic is the failure of its key and of nothing else.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tidings_api::ObjectKey;
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+use super::{
+    Core,
+    own_writes::Sight,
+    reconcile::{Action, Failure, Outcome, Reconciler, Request},
+    status::count,
+};
+use crate::workqueue::Item;
+
+/// What a worker is working on, for whoever wants to cancel it.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    current: Mutex<Option<(ObjectKey, Arc<Notify>)>>,
+}
+
+/// How a reconcile ended, its own word or ours.
+enum End {
+    Cancelled,
+    Outcome(Outcome),
+    Panicked(String),
+    TimedOut(Duration),
+}
+
+/// A key that is worked on. Dropped unfinished it is queued again (G1).
+struct Turn<'a> {
+    core: &'a Core,
+    desk: &'a Desk,
+    item: Option<Item<ObjectKey>>,
+}
+
+/// Works until the queue is shut down.
+pub(super) async fn work<R: Reconciler>(
+    core: Arc<Core>,
+    reconciler: Arc<R>,
+    at: usize,
+    fencing: Option<u64>,
+) {
+    while let Some(item) = core.queue.get().await {
+        turn(&core, &*reconciler, at, fencing, item).await;
+    }
+}
+
+async fn turn<R: Reconciler>(
+    core: &Arc<Core>,
+    reconciler: &R,
+    at: usize,
+    fencing: Option<u64>,
+    item: Item<ObjectKey>,
+) {
+    let key = item.key().clone();
+    let reason = item.reason();
+    core.parked.take(&key);
+    let turn = Turn::begin(core, &core.desks[at], item);
+    let cancelled = turn.desk.occupy(&key);
+    if core.own_writes.seen(&key, core.config.own_writes_max).await == Sight::Stale {
+        debug!(controller = core.name, %key, "its stores have not seen its own writes yet");
+        turn.postpone(core.config.own_writes_max);
+        return;
+    }
+    let attempt = core.queue.num_requeues(key.as_str());
+    let request = Request {
+        key,
+        reason,
+        attempt,
+        fencing,
+        own_writes: Arc::clone(&core.own_writes),
+    };
+    let reconcile = Caught(pin!(async { reconciler.reconcile(request).await }));
+    let end = tokio::select! {
+        biased;
+        () = cancelled.notified() => End::Cancelled,
+        end = within(core.config.deadline, reconcile) => end,
+    };
+    turn.end(end);
+}
+
+async fn within(deadline: Option<Duration>, reconcile: impl Future<Output = End>) -> End {
+    match deadline {
+        None => reconcile.await,
+        Some(deadline) => tokio::time::timeout(deadline, reconcile)
+            .await
+            .unwrap_or(End::TimedOut(deadline)),
+    }
+}
+
+// === impl Turn ===
+
+impl<'a> Turn<'a> {
+    fn begin(core: &'a Core, desk: &'a Desk, item: Item<ObjectKey>) -> Self {
+        core.counters.active.fetch_add(1, Relaxed);
+        Self {
+            core,
+            desk,
+            item: Some(item),
+        }
+    }
+
+    /// Not now: the key comes again a little later, and this was no attempt.
+    fn postpone(mut self, delay: Duration) {
+        if let Some(item) = self.item.take() {
+            item.settle(|queue, now, key| {
+                queue.add_after(now, key, delay);
+            });
+        }
+    }
+
+    fn end(mut self, end: End) {
+        let Some(item) = self.item.take() else {
+            return;
+        };
+        let counters = &self.core.counters;
+        match end {
+            End::Cancelled => count(&counters.cancelled),
+            End::Outcome(Ok(Action::Done)) => {
+                count(&counters.done);
+                item.settle(|queue, _, key| {
+                    queue.cancel_delayed(key);
+                    queue.forget(key);
+                });
+            }
+            End::Outcome(Ok(Action::Again(delay))) => {
+                count(&counters.again);
+                item.settle(|queue, now, key| {
+                    queue.cancel_delayed(key);
+                    queue.forget(key);
+                    queue.add_after(now, key, delay);
+                });
+            }
+            End::Outcome(Err(failure)) => self.fail(item, &failure),
+            End::Panicked(message) => {
+                count(&counters.panicked);
+                self.fail(item, &Failure::retry(format_args!("panicked: {message}")));
+            }
+            End::TimedOut(after) => {
+                count(&counters.timed_out);
+                self.fail(
+                    item,
+                    &Failure::retry(format_args!("not done within {after:?}")),
+                );
+            }
+        }
+    }
+
+    fn fail(&self, item: Item<ObjectKey>, failure: &Failure) {
+        let Core { name, counters, .. } = self.core;
+        let attempts = self.core.queue.num_requeues(item.key().as_str()) + 1;
+        let retries_max = self.core.config.retries_max.unwrap_or(u32::MAX);
+        let key = item.key().clone();
+        if failure.is_final() || attempts > retries_max {
+            count(&counters.gave_up);
+            warn!(controller = name, %key, attempts, "given up: {}", failure.reason());
+            self.core.parked.park(&key, failure.reason(), attempts);
+            item.settle(|queue, _, key| {
+                queue.cancel_delayed(key);
+                queue.forget(key);
+            });
+            return;
+        }
+        count(&counters.retried);
+        let mut delay = Duration::ZERO;
+        item.settle(|queue, now, key| {
+            queue.cancel_delayed(key);
+            delay = queue.add_rate_limited(now, key).unwrap_or_default();
+            // The server's own word weighs more than our guess.
+            if let Some(wait) = failure.wait().filter(|wait| *wait > delay) {
+                delay = wait;
+                queue.cancel_delayed(key);
+                queue.add_after(now, key, wait);
+            }
+        });
+        debug!(controller = name, %key, attempts, ?delay, "failed: {}", failure.reason());
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.desk.leave();
+        self.core.counters.active.fetch_sub(1, Relaxed);
+        if let Some(item) = self.item.take() {
+            count(&self.core.counters.dropped);
+            item.settle(|queue, now, key| {
+                queue.add(now, key);
+            });
+        }
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    fn occupy(&self, key: &ObjectKey) -> Arc<Notify> {
+        let cancelled = Arc::new(Notify::new());
+        *self.current.lock() = Some((key.clone(), Arc::clone(&cancelled)));
+        cancelled
+    }
+
+    fn leave(&self) {
+        *self.current.lock() = None;
+    }
+
+    /// Cancels the work on a key, if it is done here.
+    pub(super) fn cancel(&self, key: &ObjectKey) -> bool {
+        let current = self.current.lock();
+        let found = current.as_ref().filter(|(other, _)| other == key);
+        found.map(|(_, cancelled)| cancelled.notify_one()).is_some()
+    }
+}
+
+/// A reconcile whose panics are its end.
+struct Caught<'a, F>(Pin<&'a mut F>);
+
+impl<F: Future<Output = Outcome>> Future for Caught<'_, F> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        let inner = self.0.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
+            Ok(polled) => polled.map(End::Outcome),
+            Err(panic) => Poll::Ready(End::Panicked(message(&*panic))),
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a message".to_owned())
+}
