@@ -55,7 +55,8 @@ pub use tidings_engine::{
 
 pub use self::{
     api::{
-        Api, ApiError, Deletion, Patch, ResourceApi, RetryPolicy, Unreadable, Verb, WriteObserver,
+        Api, ApiError, Deletion, Finalized, Finalizer, FinalizerError, ObjectReference, OwnerError,
+        OwnerReference, Patch, ResourceApi, RetryPolicy, Unreadable, Verb, WriteObserver,
         WriteOutcome, WriteTarget, Written, retry_if, retry_on_conflict,
     },
     error::{BuildError, Stopped, SyncError},

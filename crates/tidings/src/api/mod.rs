@@ -16,7 +16,9 @@
 
 mod answer;
 mod error;
+mod finalizer;
 mod observer;
+mod owner;
 mod resource_api;
 mod retry;
 
@@ -33,7 +35,9 @@ use tidings_http::{Answer, Client};
 pub use self::{
     answer::{Deletion, Written},
     error::{ApiError, Unreadable},
+    finalizer::{Finalized, Finalizer, FinalizerError},
     observer::{Verb, WriteObserver, WriteOutcome, WriteTarget},
+    owner::{ObjectReference, OwnerError, OwnerReference},
     resource_api::{Patch, ResourceApi},
     retry::{RetryPolicy, retry_if, retry_on_conflict},
 };
