@@ -7,6 +7,7 @@ mod bad_config;
 mod bad_input;
 mod changes;
 mod faults;
+mod leader;
 mod scripted;
 mod support;
 mod writes;

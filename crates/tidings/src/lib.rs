@@ -18,6 +18,7 @@ mod driver;
 mod error;
 mod factory;
 mod informer;
+mod leader;
 mod state;
 mod store;
 mod subscription;
@@ -41,6 +42,7 @@ pub use tidings_engine::{
         Removal,
     },
     indexer::Snapshot,
+    lease::{Config as ElectionConfig, ConfigError as ElectionConfigError, StopReason},
     pipeline::{Dropped, PipelineConfig},
     reflector::{
         Activity, BackoffConfig, Condition, Config as ReflectorConfig, ListMode, Trouble,
@@ -60,6 +62,9 @@ pub use self::{
     error::{BuildError, Stopped, SyncError},
     factory::{Factory, SharedInformer},
     informer::{Informer, InformerBuilder, InformerHandle},
+    leader::{
+        ElectionError, LeaderElection, LeaderElectionBuilder, LeaderHandle, Leadership, NotRenewed,
+    },
     payload::{Payload, Raw},
     state::{BadInput, Progress, State},
     store::{Lookup, Store, WaitOutcome},
