@@ -8,6 +8,7 @@ mod bad_input;
 mod changes;
 mod faults;
 mod finalizers;
+mod leader;
 mod scripted;
 mod support;
 mod writes;

@@ -22,3 +22,5 @@ pub mod view;
 pub mod pipeline;
 
 pub mod workqueue;
+
+pub mod lease;

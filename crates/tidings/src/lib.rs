@@ -19,6 +19,7 @@ mod driver;
 mod error;
 mod factory;
 mod informer;
+mod leader;
 mod state;
 mod store;
 mod subscription;
@@ -42,6 +43,7 @@ pub use tidings_engine::{
         Removal,
     },
     indexer::Snapshot,
+    lease::{Config as ElectionConfig, ConfigError as ElectionConfigError, StopReason},
     pipeline::{Dropped, PipelineConfig},
     reflector::{
         Activity, BackoffConfig, Condition, Config as ReflectorConfig, ListMode, Trouble,
@@ -62,6 +64,9 @@ pub use self::{
     error::{BuildError, Stopped, SyncError},
     factory::{Factory, SharedInformer},
     informer::{Informer, InformerBuilder, InformerHandle},
+    leader::{
+        ElectionError, LeaderElection, LeaderElectionBuilder, LeaderHandle, Leadership, NotRenewed,
+    },
     payload::{Payload, Raw},
     state::{BadInput, Progress, State},
     store::{Lookup, Store, WaitOutcome},

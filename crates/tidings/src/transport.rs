@@ -27,6 +27,8 @@ pub enum Purpose {
     List,
     /// A probe of a silent watch: it must not share the watch's connection state.
     Probe,
+    /// A request about one object, with a short answer.
+    Short,
     /// A watch.
     Watch,
 }
@@ -130,7 +132,7 @@ impl Transport for HttpTransport {
         Box::pin(async move {
             let purpose = match purpose {
                 Purpose::List => tidings_http::Purpose::List,
-                Purpose::Probe => tidings_http::Purpose::Short,
+                Purpose::Probe | Purpose::Short => tidings_http::Purpose::Short,
                 Purpose::Watch => tidings_http::Purpose::Watch,
             };
             let opened = client.open(&request, purpose).await;

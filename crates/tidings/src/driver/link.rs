@@ -171,7 +171,9 @@ impl Link {
             }
         };
         let decoder = match purpose {
-            Purpose::List | Purpose::Probe => Decoder::Page(PageDecoder::new(limits)),
+            Purpose::List | Purpose::Probe | Purpose::Short => {
+                Decoder::Page(PageDecoder::new(limits))
+            }
             Purpose::Watch => Decoder::Frames(FrameDecoder::new(limits)),
         };
         *self = Self::Open(Box::new(Stream {
