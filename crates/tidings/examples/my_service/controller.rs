@@ -62,10 +62,12 @@ impl MyServices {
         let owner = OwnerKind::new("example.com", "MyService");
         let builder = Controller::builder("my-service")
             .source(Source::new(&my_services))
-            .source(Source::new(&deployments).to_owner(owner.clone(), |entry, emit| {
-                let owners = entry.effective().map(|it| &it.metadata.owner_references);
-                owners.into_iter().flatten().for_each(emit);
-            }))
+            .source(
+                Source::new(&deployments).to_owner(owner.clone(), |entry, emit| {
+                    let owners = entry.effective().map(|it| &it.metadata.owner_references);
+                    owners.into_iter().flatten().for_each(emit);
+                }),
+            )
             .source(Source::new(&services).to_owner(owner, |entry, emit| {
                 let owners = entry.effective().map(|it| &it.metadata.owner_references);
                 owners.into_iter().flatten().for_each(emit);
@@ -120,7 +122,10 @@ impl tidings::controller::Reconciler for MyServices {
         let term = request.fencing().unwrap_or_default();
         let objects = api.resource(&self.resources.my_services);
         let cleanup = || async { self.outside.remove(key, term) };
-        let finalized = self.finalizer.run(&objects, key, &**my_service, cleanup).await?;
+        let finalized = self
+            .finalizer
+            .run(&objects, key, &**my_service, cleanup)
+            .await?;
         if matches!(finalized, Finalized::CleanedUp | Finalized::Gone) {
             return Ok(Action::Done);
         }

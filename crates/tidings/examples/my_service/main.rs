@@ -66,8 +66,8 @@ async fn work(
         .build()?;
     let leader = election.handle();
     tokio::spawn(election.run());
-    let (reconciler, builder) = MyServices::start(&client, outside)
-        .map_err(|failure| failure.reason().to_owned())?;
+    let (reconciler, builder) =
+        MyServices::start(&client, outside).map_err(|failure| failure.reason().to_owned())?;
     let controller = builder.leader(leader).build(reconciler);
     controller.run(shutdown).await?;
     Ok(())
@@ -117,7 +117,10 @@ async fn demonstrate() -> Result<(), Box<dyn Error>> {
     until(&api, &resources.my_services, &key, ready(1)).await?;
     let service: Value = api.resource(&resources.services).get(&key).await?;
     assert_eq!(service["spec"]["ports"][0]["port"], 80);
-    assert_eq!(service["metadata"]["ownerReferences"][0]["kind"], "MyService");
+    assert_eq!(
+        service["metadata"]["ownerReferences"][0]["kind"],
+        "MyService"
+    );
     assert_eq!(outside.records()?, 1);
 
     // The spec changes, and the Deployment follows.
@@ -129,7 +132,10 @@ async fn demonstrate() -> Result<(), Box<dyn Error>> {
 
     // Somebody else changes what the controller owns: it is put right.
     let patch = Patch::Merge(json!({ "spec": { "replicas": 1 } }));
-    let _: Written<Value> = api.resource(&resources.deployments).patch(&key, &patch).await?;
+    let _: Written<Value> = api
+        .resource(&resources.deployments)
+        .patch(&key, &patch)
+        .await?;
     until(&api, &resources.deployments, &key, has_replicas).await?;
 
     // It is deleted: what is outside is cleaned up first, and what it owned is collected.

@@ -110,14 +110,20 @@ impl Spec {
         let containers = &deployment.spec.template.spec.containers;
         deployment.metadata.has(uid)
             && deployment.spec.replicas == self.replicas
-            && containers.iter().any(|container| container.image == self.image)
+            && containers
+                .iter()
+                .any(|container| container.image == self.image)
     }
 
     /// Whether a Service is.
     pub(crate) fn is_met_by_service(&self, uid: &str, name: &str, service: &Service) -> bool {
         service.metadata.has(uid)
             && service.spec.ports.iter().any(|port| port.port == self.port)
-            && service.spec.selector.get("app").is_some_and(|app| app == name)
+            && service
+                .spec
+                .selector
+                .get("app")
+                .is_some_and(|app| app == name)
     }
 
     /// The fields of the Deployment that the controller owns.

@@ -57,7 +57,10 @@ impl Outside {
     /// One line, written at once: lines of several processes do not mix.
     fn note(&self, term: u32, what: &str) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let mut journal = options.create(true).append(true).open(self.dir.join("journal"))?;
+        let mut journal = options
+            .create(true)
+            .append(true)
+            .open(self.dir.join("journal"))?;
         let line = format!("{term} {} {what}\n", self.identity);
         journal.write_all(line.as_bytes())
     }

@@ -40,6 +40,14 @@ pub enum ApiError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The observer did not let it go out, such as a controller that does not lead any more. Nothing was
+    /// sent.
+    NotPermitted {
+        /// What was asked.
+        target: Box<WriteTarget>,
+        /// What the observer said.
+        why: &'static str,
+    },
     /// A namespace or name cannot stand in a URL. The caller's fault; nothing was sent.
     Path {
         /// What was asked.
@@ -93,6 +101,7 @@ impl ApiError {
             Self::Answer { target, .. }
             | Self::Body { target }
             | Self::Key { target, .. }
+            | Self::NotPermitted { target, .. }
             | Self::Path { target, .. }
             | Self::Refused { target, .. }
             | Self::Transport { target, .. } => target,
@@ -107,6 +116,7 @@ impl ApiError {
             Self::Answer { .. }
             | Self::Body { .. }
             | Self::Key { .. }
+            | Self::NotPermitted { .. }
             | Self::Path { .. }
             | Self::Transport { .. } => None,
         }
@@ -140,7 +150,11 @@ impl ApiError {
                 source,
                 TransportError::Request { .. } | TransportError::BodyTooLarge { .. }
             ),
-            Self::Answer { .. } | Self::Body { .. } | Self::Key { .. } | Self::Path { .. } => false,
+            Self::Answer { .. }
+            | Self::Body { .. }
+            | Self::Key { .. }
+            | Self::NotPermitted { .. }
+            | Self::Path { .. } => false,
         }
     }
 
@@ -152,6 +166,7 @@ impl ApiError {
             Self::Answer { .. }
             | Self::Body { .. }
             | Self::Key { .. }
+            | Self::NotPermitted { .. }
             | Self::Path { .. }
             | Self::Transport { .. } => None,
         }
@@ -166,7 +181,11 @@ impl ApiError {
         match self {
             Self::Refused { refusal, .. } => refusal.may_have_acted(),
             Self::Transport { source, .. } => source.may_have_arrived(),
-            Self::Answer { .. } | Self::Body { .. } | Self::Key { .. } | Self::Path { .. } => false,
+            Self::Answer { .. }
+            | Self::Body { .. }
+            | Self::Key { .. }
+            | Self::NotPermitted { .. }
+            | Self::Path { .. } => false,
         }
     }
 
@@ -228,6 +247,7 @@ impl fmt::Display for ApiError {
             }
             Self::Body { target } => write!(f, "{target}: the object cannot be written as json"),
             Self::Key { target, .. } => write!(f, "{target}: the object has no usable name"),
+            Self::NotPermitted { target, why } => write!(f, "{target}: not sent: {why}"),
             Self::Path { target, .. } => write!(f, "{target}: the request cannot be made"),
             Self::Refused { target, status, .. } => {
                 write!(f, "{target}: the server said {}", status.code)?;
@@ -256,7 +276,7 @@ impl error::Error for ApiError {
             Self::Key { source, .. } => Some(source),
             Self::Path { source, .. } => Some(source),
             Self::Transport { source, .. } => Some(source),
-            Self::Body { .. } | Self::Refused { .. } => None,
+            Self::Body { .. } | Self::NotPermitted { .. } | Self::Refused { .. } => None,
         }
     }
 }

@@ -14,8 +14,20 @@ use std::{fmt, sync::Arc};
 
 use tidings_api::{ObjectKey, Resource, ResourceVersion};
 
+use super::error::ApiError;
+
 /// Someone who is told of each write. Called in the writer's task: it must neither block nor panic.
 pub trait WriteObserver: Send + Sync {
+    /// Asked right before a write goes out: an error is why it must not, and is what the writer gets.
+    /// Nothing else is said of such a write.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why.
+    fn permits(&self, _write: &WriteTarget) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     /// A write is about to go out.
     fn begun(&self, write: &WriteTarget);
 
@@ -122,14 +134,19 @@ impl<'a> Observation<'a> {
     pub(super) fn begin(
         observer: Option<&Arc<dyn WriteObserver>>,
         target: &'a WriteTarget,
-    ) -> Self {
+    ) -> Result<Self, ApiError> {
         if let Some(observer) = observer {
+            let permitted = observer.permits(target);
+            permitted.map_err(|why| ApiError::NotPermitted {
+                target: Box::new(target.clone()),
+                why,
+            })?;
             observer.begun(target);
         }
-        Self {
+        Ok(Self {
             observer: observer.cloned(),
             target,
-        }
+        })
     }
 
     pub(super) fn end(mut self, outcome: &WriteOutcome) {

@@ -214,7 +214,7 @@ impl ResourceApi {
     ) -> Result<Deletion, ApiError> {
         let target = self.target(Verb::Delete, key);
         let request = made(&target, Request::delete(&self.place(key), options))?;
-        let observation = Observation::begin(self.api.observer.as_ref(), &target);
+        let observation = Observation::begin(self.api.observer.as_ref(), &target)?;
         let answer = match self.api.exchange(&target, &request).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -235,7 +235,7 @@ impl ResourceApi {
         request: Result<Request, PathError>,
     ) -> Result<Written<T>, ApiError> {
         let request = made(target, request)?;
-        let observation = Observation::begin(self.api.observer.as_ref(), target);
+        let observation = Observation::begin(self.api.observer.as_ref(), target)?;
         let answer = match self.api.exchange(target, &request).await {
             Ok(answer) => answer,
             Err(error) => {

@@ -15,8 +15,9 @@
 //!     stores that have not seen these writes.
 //! C4  A shutdown ends in this order: nothing new is taken, what is queued is done, informers stop, the
 //!     lease is released. Its limit cuts the second step short.
-//! C5  When the leadership is lost every reconcile is dropped at once. The stores stay live, and the
-//!     queue keeps what was due.
+//! C5  When the leadership is lost, or has not been renewed in time, every reconcile is dropped at once,
+//!     and no write goes out through [`Request::remember`] any more, should one run on. The stores stay
+//!     live, and the queue keeps what was due.
 //!
 //! Source: controller-runtime pkg/internal/controller @86a0d40e; research/controllers-gateways.md 1.1,
 //! 1.3; `docs/src/tour/controller.md`.
@@ -52,13 +53,13 @@ use self::{
     worker::Desk,
 };
 pub use self::{
-    owner::{OwnerKind, OwnerReference},
+    owner::OwnerKind,
     parked::Parked,
     reconcile::{Action, Failure, Outcome, Reconciler, Request},
     source::Source,
     status::{ControllerStats, Phase},
 };
-use crate::{error::Stopped, payload::Payload, workqueue::WorkQueue};
+use crate::{error::Stopped, leader::LeaderHandle, payload::Payload, workqueue::WorkQueue};
 
 /// A reconcile loop that is ready to run.
 pub struct Controller<R> {
@@ -169,6 +170,13 @@ impl ControllerBuilder {
     #[must_use]
     pub fn queue(mut self, config: WorkQueueConfig<ObjectKey>) -> Self {
         self.queue = config;
+        self
+    }
+
+    /// Works only while this candidate leads, and releases the lease at the end of a shutdown.
+    #[must_use]
+    pub fn leader(mut self, leader: LeaderHandle) -> Self {
+        self.leading = Leadership::of(leader);
         self
     }
 
@@ -288,18 +296,18 @@ impl<R: Reconciler> Controller<R> {
             return error;
         }
         loop {
-            let fencing = tokio::select! {
+            let term = tokio::select! {
                 stopped = stopped(&self.sources) => return stopped,
-                fencing = self.leading.lead(&self.phase) => fencing,
+                term = self.leading.lead(&self.phase) => term,
             };
             self.enter(Phase::Running);
             for at in 0..self.core.desks.len() {
                 let (core, reconciler) = (Arc::clone(&self.core), Arc::clone(&self.reconciler));
-                workers.spawn(worker::work(core, reconciler, at, fencing));
+                workers.spawn(worker::work(core, reconciler, at, term.clone()));
             }
             tokio::select! {
                 biased;
-                () = self.leading.lost(fencing) => self.cut(workers).await,
+                () = self.leading.lost(term.as_ref()) => self.cut(workers).await,
                 stopped = stopped(&self.sources) => return stopped,
                 _ = workers.join_next() => return ControllerError::WorkerLost,
             }
@@ -332,14 +340,14 @@ impl<R: Reconciler> Controller<R> {
             return Ok(());
         }
         self.phase.send_replace(Phase::Draining);
-        let fencing = self.leading.fencing();
+        let term = self.leading.term();
         let drained = async {
             core.queue.shut_down_with_drain().await;
             while workers.join_next().await.is_some() {}
         };
         let ended = tokio::select! {
             biased;
-            () = self.leading.lost(fencing) => Ok(()),
+            () = self.leading.lost(term.as_ref()) => Ok(()),
             drained = tokio::time::timeout(core.config.shutdown_max, drained) => drained,
         };
         let stats = core.queue.stats();

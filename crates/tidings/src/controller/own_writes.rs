@@ -35,7 +35,7 @@ use tidings_api::{
     request::Request,
 };
 
-use super::source::Seen;
+use super::{leading::Term, source::Seen};
 use crate::api::{Api, WriteObserver, WriteOutcome, WriteTarget};
 
 /// What a controller has written and its stores may not have seen.
@@ -83,6 +83,7 @@ pub(super) enum Sight {
 pub(super) struct Observer {
     pub(super) own_writes: Arc<OwnWrites>,
     pub(super) key: ObjectKey,
+    pub(super) term: Option<Term>,
     pub(super) api: Api,
 }
 
@@ -101,10 +102,16 @@ impl OwnWrites {
     }
 
     /// An API whose writes are remembered for a key.
-    pub(super) fn observe(self: &Arc<Self>, key: &ObjectKey, api: &Api) -> Api {
+    pub(super) fn observe(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        term: Option<&Term>,
+        api: &Api,
+    ) -> Api {
         let observer = Observer {
             own_writes: Arc::clone(self),
             key: key.clone(),
+            term: term.cloned(),
             api: api.clone(),
         };
         api.clone().observed_by(Arc::new(observer))
@@ -315,6 +322,13 @@ const SETTLE_PERIOD: Duration = Duration::from_millis(250);
 // === impl Observer ===
 
 impl WriteObserver for Observer {
+    fn permits(&self, _write: &WriteTarget) -> Result<(), &'static str> {
+        match &self.term {
+            Some(term) if !term.is_valid() => Err("this replica does not lead any more"),
+            _ => Ok(()),
+        }
+    }
+
     fn begun(&self, _write: &WriteTarget) {}
 
     fn ended(&self, write: &WriteTarget, outcome: &WriteOutcome) {

@@ -3,31 +3,10 @@
 //! Source: apimachinery/pkg/apis/meta/v1 OwnerReference; controller-runtime
 //! pkg/handler/enqueue_owner.go @86a0d40e.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tidings_engine::entry::Entry;
 
-use crate::payload::Raw;
-
-/// One owner of an object, in `metadata.ownerReferences`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::exhaustive_structs, reason = "the API's own fields")]
-pub struct OwnerReference {
-    /// Group and version, such as `apps/v1`.
-    pub api_version: String,
-    /// The kind.
-    pub kind: String,
-    /// The name, in the object's own namespace if the kind has namespaces.
-    pub name: String,
-    /// The uid: an owner of the same name with another uid is not it.
-    pub uid: String,
-    /// Whether this owner is the one that manages the object; at most one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller: Option<bool>,
-    /// Whether a foreground deletion of the owner waits for the object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block_owner_deletion: Option<bool>,
-}
+use crate::{api::OwnerReference, payload::Raw};
 
 /// Owners of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +53,7 @@ impl OwnerKind {
     ) {
         let group = reference.api_version.split_once('/');
         let group = group.map_or("", |(group, _)| group);
-        let manages = reference.controller == Some(true) || !self.controllers_only;
+        let manages = reference.controller || !self.controllers_only;
         if group != self.group || reference.kind != self.kind || !manages {
             return;
         }

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 use tidings_api::ObjectKey;
 use tidings_engine::workqueue::Reason;
 
-use super::own_writes::OwnWrites;
+use super::{leading::Term, own_writes::OwnWrites};
 use crate::api::{Api, ApiError};
 
 /// Makes the world what an object says.
@@ -56,7 +56,7 @@ pub struct Request {
     pub(super) key: ObjectKey,
     pub(super) reason: Reason,
     pub(super) attempt: u32,
-    pub(super) fencing: Option<u64>,
+    pub(super) term: Option<Term>,
     pub(super) own_writes: Arc<OwnWrites>,
 }
 
@@ -103,19 +103,19 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let any: &(dyn Error + 'static) = &error;
-        let wait = any
-            .downcast_ref::<ApiError>()
-            .and_then(ApiError::retry_after);
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
+        let mut wait = None;
+        let mut reason = String::new();
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            let refusal = error.downcast_ref::<ApiError>();
+            wait = wait.or_else(|| refusal.and_then(ApiError::retry_after));
+            let text = error.to_string();
             if !reason.contains(&text) {
-                reason.push_str(": ");
+                let separator = if reason.is_empty() { "" } else { ": " };
+                reason.push_str(separator);
                 reason.push_str(&text);
             }
-            source = cause.source();
+            cause = error.source();
         }
         Self {
             reason: bounded(reason),
@@ -166,15 +166,22 @@ impl Request {
 
     /// The number of this leadership, for whoever can refuse an older one; absent without an election.
     #[must_use]
-    pub const fn fencing(&self) -> Option<u64> {
-        self.fencing
+    pub fn fencing(&self) -> Option<u32> {
+        self.term.as_ref().map(|term| term.fencing)
+    }
+
+    /// Whether this replica still leads, by the clock; always without an election. To be asked right
+    /// before something is done outside of the cluster.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.term.as_ref().is_none_or(Term::is_valid)
     }
 
     /// The same API with its writes remembered: this key is not reconciled again before the
-    /// controller's stores have seen them.
+    /// controller's stores have seen them. Once the leadership has ended it writes nothing.
     #[must_use]
     pub fn remember(&self, api: &Api) -> Api {
-        self.own_writes.observe(&self.key, api)
+        self.own_writes.observe(&self.key, self.term.as_ref(), api)
     }
 }
 

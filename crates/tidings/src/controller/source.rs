@@ -27,10 +27,11 @@ use tidings_engine::{
 use tokio::sync::watch;
 
 use super::{
-    owner::{self, OwnerReference},
+    owner,
     predicate::{Always, Predicate},
 };
 use crate::{
+    api::OwnerReference,
     error::{Stopped, SyncError},
     informer::InformerHandle,
     payload::Payload,

@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use super::{
     Core,
+    leading::Term,
     own_writes::Sight,
     reconcile::{Action, Failure, Outcome, Reconciler, Request},
     status::count,
@@ -55,10 +56,10 @@ pub(super) async fn work<R: Reconciler>(
     core: Arc<Core>,
     reconciler: Arc<R>,
     at: usize,
-    fencing: Option<u64>,
+    term: Option<Term>,
 ) {
     while let Some(item) = core.queue.get().await {
-        turn(&core, &*reconciler, at, fencing, item).await;
+        turn(&core, &*reconciler, at, term.clone(), item).await;
     }
 }
 
@@ -66,7 +67,7 @@ async fn turn<R: Reconciler>(
     core: &Arc<Core>,
     reconciler: &R,
     at: usize,
-    fencing: Option<u64>,
+    term: Option<Term>,
     item: Item<ObjectKey>,
 ) {
     let key = item.key().clone();
@@ -79,12 +80,16 @@ async fn turn<R: Reconciler>(
         turn.postpone(core.config.own_writes_max);
         return;
     }
+    if term.as_ref().is_some_and(|term| !term.is_valid()) {
+        // Its end has not been heard of yet: the key is queued again (G1).
+        return;
+    }
     let attempt = core.queue.num_requeues(key.as_str());
     let request = Request {
         key,
         reason,
         attempt,
-        fencing,
+        term,
         own_writes: Arc::clone(&core.own_writes),
     };
     let reconcile = Caught(pin!(async { reconciler.reconcile(request).await }));

@@ -4,7 +4,10 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::*;
-use crate::controller::{leading::Leading, source::Boxed};
+use crate::controller::{
+    leading::{Leading, Term},
+    source::Boxed,
+};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_reconciled_before_every_source_is_synced() {
@@ -123,14 +126,16 @@ async fn dropping_a_controller_drops_its_workers() {
 
 /// An election that the test decides.
 struct Seat {
-    term: watch::Receiver<Option<u64>>,
+    term: watch::Receiver<Option<u32>>,
     released: Arc<AtomicUsize>,
     informer: InformerHandle<Raw>,
 }
 
 impl Leading for Seat {
-    fn fencing(&self) -> Option<u64> {
-        *self.term.borrow()
+    fn term(&self) -> Option<Term> {
+        let fencing = (*self.term.borrow())?;
+        let term = self.term.clone();
+        Some(Term::new(fencing, move || *term.borrow() == Some(fencing)))
     }
 
     fn changed(&mut self) -> Boxed<'_, ()> {

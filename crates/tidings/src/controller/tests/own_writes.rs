@@ -43,6 +43,7 @@ impl Bench {
         let observer = Observer {
             own_writes: Arc::clone(&self.own_writes),
             key: key("default/owner"),
+            term: None,
             api: api(),
         };
         let target = WriteTarget {
@@ -204,6 +205,7 @@ async fn a_reconcile_waits_for_the_writes_of_the_last_one() {
             let observer = Observer {
                 own_writes: Arc::clone(&request.own_writes),
                 key: request.key().clone(),
+                term: None,
                 api: api(),
             };
             let target = WriteTarget {

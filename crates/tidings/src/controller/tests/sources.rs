@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Entry, Event, LabelSelector};
+use crate::{Entry, Event, LabelSelector, OwnerReference};
 
 #[tokio::test(start_paused = true)]
 async fn every_change_of_an_object_makes_its_key_due() {
@@ -76,7 +76,9 @@ fn owners_are_told_apart_by_group_kind_and_management() {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
         name: "web".to_owned(),
-        ..OwnerReference::default()
+        uid: "1".to_owned(),
+        controller: false,
+        block_owner_deletion: false,
     };
     let keys = |kind: &OwnerKind, reference: &OwnerReference| {
         let mut keys = Vec::new();
@@ -86,7 +88,7 @@ fn owners_are_told_apart_by_group_kind_and_management() {
     let deployments = OwnerKind::new("apps", "Deployment");
     assert_eq!(keys(&deployments, &reference), "", "it does not manage it");
     assert_eq!(keys(&deployments.clone().any_owner(), &reference), "ns/web");
-    reference.controller = Some(true);
+    reference.controller = true;
     assert_eq!(keys(&deployments, &reference), "ns/web");
     assert_eq!(keys(&deployments.cluster_scoped(), &reference), "web");
     assert_eq!(keys(&OwnerKind::new("", "Deployment"), &reference), "");
