@@ -7,6 +7,7 @@
 mod cases;
 mod cluster;
 mod command;
+mod controller;
 mod deep;
 mod history;
 mod load;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidings::{
-    Api, Finalized, Finalizer, Informer, InformerHandle, Lookup, ObjectKey, ObjectReference, Patch,
-    Resource, Scope, Store, WriteOptions, Written,
+    Api, Finalized, Finalizer, Informer, InformerHandle, Lookup, ObjectKey, ObjectReference,
+    OwnerReference, Patch, Resource, Scope, Store, WriteOptions, Written,
     controller::{
-        Action, Controller, ControllerBuilder, Failure, Outcome, OwnerKind, OwnerReference,
-        Request, Source,
+        Action, Controller, ControllerBuilder, Failure, Outcome, OwnerKind, Request, Source,
     },
 };
 use tidings_http::Client;
@@ -119,6 +118,10 @@ impl tidings::controller::Reconciler for MyServices {
         // From here on nothing is done for this key again before the stores have seen these writes.
         let api = request.remember(&self.api);
 
+        // The server refuses nobody for an old leadership, and a file even less: ask before.
+        if !request.is_leading() {
+            return Err(Failure::retry("this replica does not lead any more"));
+        }
         let term = request.fencing().unwrap_or_default();
         let objects = api.resource(&self.resources.my_services);
         let cleanup = || async { self.outside.remove(key, term) };

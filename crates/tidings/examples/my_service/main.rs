@@ -2,7 +2,7 @@
 //!
 //! Without arguments it starts an API server, lets the controller work, and checks what it did. With
 //! `--kubeconfig FILE --outside DIR --identity NAME` it works in a cluster until it is told to end; of
-//! several such processes one leads.
+//! several such processes one leads. `--definition` prints the definition of the kind.
 
 mod controller;
 mod objects;
@@ -11,7 +11,7 @@ mod outside;
 use std::{collections::HashMap, error::Error, future::Future, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use tidings::{Api, LeaderConfig, LeaderElection, ObjectKey, Patch, Written};
+use tidings::{Api, ElectionConfig, LeaderElection, ObjectKey, Patch, Resource, Written};
 use tidings_apiserver::serve;
 use tidings_http::{Client, ClientConfig, kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,8 +24,13 @@ use self::{
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.is_empty() {
-        return demonstrate().await;
+    match arguments.first().map(String::as_str) {
+        None => return demonstrate().await,
+        Some("--definition") => {
+            println!("{}", objects::definition());
+            return Ok(());
+        }
+        Some(_) => {}
     }
     let options: HashMap<&str, &str> = arguments
         .chunks_exact(2)
@@ -57,11 +62,11 @@ async fn work(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn Error>> {
     let election = LeaderElection::builder(client.clone(), "default", "my-service", identity)
-        .config(LeaderConfig {
+        .config(ElectionConfig {
             lease_duration: Duration::from_secs(4),
             renew_deadline: Duration::from_secs(3),
             retry_period: Duration::from_millis(500),
-            ..LeaderConfig::default()
+            ..ElectionConfig::default()
         })
         .build()?;
     let leader = election.handle();
@@ -79,7 +84,7 @@ async fn demonstrate() -> Result<(), Box<dyn Error>> {
     let client = Client::new(ClientConfig::from_server(&server.url())?)?;
     let resources = Resources::new().map_err(|failure| failure.reason().to_owned())?;
     let api = Api::new(client.clone());
-    let definitions = "apiextensions.k8s.io/v1/customresourcedefinitions".parse()?;
+    let definitions = Resource::parse("apiextensions.k8s.io/v1/customresourcedefinitions")?;
     let _: Written<Value> = api
         .resource(&definitions)
         .create(None, &objects::definition())
@@ -155,7 +160,7 @@ async fn demonstrate() -> Result<(), Box<dyn Error>> {
 /// Waits until an object is as it should be, for ten seconds at most.
 async fn until(
     api: &Api,
-    resource: &tidings::Resource,
+    resource: &Resource,
     key: &ObjectKey,
     what: impl Fn(&Value) -> bool,
 ) -> Result<(), Box<dyn Error>> {
@@ -173,11 +178,7 @@ async fn until(
 }
 
 /// Waits until an object is gone.
-async fn gone(
-    api: &Api,
-    resource: &tidings::Resource,
-    key: &ObjectKey,
-) -> Result<(), Box<dyn Error>> {
+async fn gone(api: &Api, resource: &Resource, key: &ObjectKey) -> Result<(), Box<dyn Error>> {
     let is_gone = async {
         loop {
             match api.resource(resource).get::<Value>(key).await {

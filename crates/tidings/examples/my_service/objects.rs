@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidings::controller::OwnerReference;
+use tidings::OwnerReference;
 
 /// What a user asks for: an image, so many of it, behind a port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
