@@ -9,6 +9,7 @@
 //! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
 
 mod ingest;
+mod kinds;
 mod link;
 pub(crate) mod view;
 
@@ -198,6 +199,9 @@ impl<P: Payload> Driver<P> {
             return;
         };
         tracing::debug!(%call, resource = %scope.resource, "open");
+        let is_further_page =
+            matches!(call, Call::List(options) if options.continue_token.is_some());
+        self.ingest.begin(is_further_page);
         let opening = self.parts.transport.open(request, purpose);
         self.link = Link::opening(opening, purpose, self.parts.limits);
     }
@@ -217,10 +221,7 @@ impl<P: Payload> Driver<P> {
     fn handle_link(&mut self, event: LinkEvent) {
         let now = self.now();
         match event {
-            LinkEvent::Accepted => {
-                self.ingest.begin();
-                self.parts.pipeline.handle(now, Input::Accepted);
-            }
+            LinkEvent::Accepted => self.parts.pipeline.handle(now, Input::Accepted),
             LinkEvent::Refused {
                 code,
                 status,
@@ -243,10 +244,8 @@ impl<P: Payload> Driver<P> {
             }
             LinkEvent::Ended => {
                 let link = std::mem::replace(&mut self.link, Link::Closed);
-                match Ingest::finish(link) {
-                    Ok(input) => self.feed(input),
-                    Err(message) => self.fail(FailureKind::Transport, message),
-                }
+                let finished = self.ingest.finish(link);
+                self.feed(finished.unwrap_or_else(Input::Broken));
             }
             LinkEvent::Failed(kind, message) => self.fail(kind, message),
         }
