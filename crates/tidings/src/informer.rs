@@ -171,17 +171,13 @@ impl<P: Payload> InformerBuilder<P> {
             initial_state(&pipeline),
             self.lag_max,
         );
-        let driver = Driver::new(Parts {
+        let parts = Parts {
             scope: self.scope,
             limits: self.limits,
             transport: self.transport,
             pipeline,
-            commands: ends.commands,
-            stop: ends.stop,
-            state: ends.state,
-            progress: ends.progress,
-            subscribers: ends.subscribers,
-        });
+        };
+        let driver = Driver::new(parts, ends);
         Ok(Informer { driver, handle })
     }
 }

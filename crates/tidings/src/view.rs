@@ -120,16 +120,12 @@ impl<P: Payload> ViewBuilder<P> {
             state_of(&view, self.base.state()),
             self.lag_max,
         );
-        let driver = ViewDriver::new(ViewParts {
+        let parts = ViewParts {
             base: self.base,
             labels: self.labels,
             view,
-            commands: ends.commands,
-            stop: ends.stop,
-            state: ends.state,
-            progress: ends.progress,
-            subscribers: ends.subscribers,
-        });
+        };
+        let driver = ViewDriver::new(parts, ends);
         Ok(View { driver, handle })
     }
 }

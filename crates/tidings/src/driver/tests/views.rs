@@ -143,6 +143,29 @@ async fn inv_s11_what_one_view_cannot_decode_hurts_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_views_counters_are_held_back_but_the_last_change_before_a_silence_is_counted_soon() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let view = start_view(base.view::<Raw>());
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    view.wait_synced(SYNC).await.unwrap();
+    let mut state = view.watch_state();
+    let mut published = 0;
+    for number in 11..61 {
+        conn.send(event("ADDED", &pod(&format!("b{number}"), number)));
+        let version = ResourceVersion::from_revision(number);
+        assert_eq!(view.wait_for(&version, SYNC).await, WaitOutcome::Reached);
+        published += u32::from(state.has_changed().unwrap());
+        state.borrow_and_update();
+    }
+    assert!(published < 10, "{published} states for 50 events");
+    let counted = state.wait_for(|state| state.objects == 51 && state.stats.events == 50);
+    let counted = tokio::time::timeout(Duration::from_millis(250), counted).await;
+    assert!(counted.is_ok(), "{:?}", view.state());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_view_ends_with_its_base_and_says_so() {
     for is_dropped in [false, true] {
         let mut script = Script::new();
