@@ -27,7 +27,7 @@ use tidings_engine::{
     reflector::{Call, Condition, Failure, FailureKind, Input, Output},
 };
 
-pub(crate) use self::desk::Command;
+pub(crate) use self::desk::{Command, Machine};
 use self::{
     desk::Desk,
     ingest::Ingest,
