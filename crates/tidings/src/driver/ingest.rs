@@ -22,6 +22,7 @@ use tidings_engine::{
 };
 
 use super::{
+    complaints::{Complaint, Complaints},
     kinds::Kinds,
     link::{Decoder, Link},
 };
@@ -32,6 +33,7 @@ pub(super) struct Ingest<P> {
     scratch: String,
     text: String,
     kinds: Kinds,
+    complaints: Complaints,
     /// What the decoder at hand reads, for the sentence that says where something is wrong.
     place: &'static str,
     pub(super) bad_input: Option<BadInput>,
@@ -47,6 +49,7 @@ impl<P: Payload> Ingest<P> {
             scratch: String::new(),
             text: String::new(),
             kinds: Kinds::default(),
+            complaints: Complaints::default(),
             place: "",
             bad_input: None,
             bytes_received: 0,
@@ -209,7 +212,7 @@ impl<P: Payload> Ingest<P> {
                 let problem = format!(
                     "an event of the unknown type {type_name:?}, at byte {offset} of the watch"
                 );
-                self.note_bad(now, None, problem);
+                self.note_bad(now, Complaint::UnknownType, None, problem);
                 Input::Unfit(Unfit::UnknownType)
             }
         })
@@ -231,7 +234,7 @@ impl<P: Payload> Ingest<P> {
         } else {
             format!("{namespace}/{name}")
         };
-        self.note_bad(now, Some(key), problem);
+        self.note_bad(now, Complaint::WrongKind, Some(key), problem);
         true
     }
 
@@ -257,7 +260,7 @@ impl<P: Payload> Ingest<P> {
         };
         let value = match decoded {
             Ok(payload) => Value::Decoded(payload),
-            Err(error) => self.poison(now, &object, error.to_string()),
+            Err(error) => self.poison(now, Complaint::Undecodable, &object, error.to_string()),
         };
         self.entry(object, value)
     }
@@ -274,7 +277,7 @@ impl<P: Payload> Ingest<P> {
             self.place
         );
         let Some((namespace, name)) = &unusable.key else {
-            self.note_bad(now, None, problem);
+            self.note_bad(now, Complaint::Unusable, None, problem);
             return Received::Keyless;
         };
         let parts = Parts {
@@ -287,18 +290,38 @@ impl<P: Payload> Ingest<P> {
         let Ok(object) = Object::pack(&mut self.scratch, &parts) else {
             return Received::Keyless;
         };
-        let value = self.poison(now, &object, problem);
+        let value = self.poison(now, Complaint::Unusable, &object, problem);
         self.entry(object, value)
     }
 
-    fn poison(&mut self, now: Instant, object: &Object, problem: String) -> Value<P> {
+    fn poison(
+        &mut self,
+        now: Instant,
+        complaint: Complaint,
+        object: &Object,
+        problem: String,
+    ) -> Value<P> {
         self.poisoned += 1;
-        self.note_bad(now, Some(object.key().to_owned()), problem.clone());
+        let key = Some(object.key().to_owned());
+        self.note_bad(now, complaint, key, problem.clone());
         Value::Poisoned(Arc::new(Poison::new(problem, None)))
     }
 
-    fn note_bad(&mut self, now: Instant, key: Option<String>, problem: String) {
-        tracing::warn!(key, problem, "an object or a frame cannot be used");
+    fn note_bad(
+        &mut self,
+        now: Instant,
+        complaint: Complaint,
+        key: Option<String>,
+        problem: String,
+    ) {
+        if let Some(left_out) = self.complaints.admit(now, complaint) {
+            tracing::warn!(
+                key,
+                problem,
+                left_out,
+                "an object or a frame cannot be used"
+            );
+        }
         let count = self.bad_input.as_ref().map_or(0, |bad| bad.count) + 1;
         self.bad_input = Some(BadInput {
             count,

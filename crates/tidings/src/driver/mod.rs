@@ -8,6 +8,7 @@
 //! D2  A poll works for at most about `POLL_BUDGET`, then lets other tasks of the thread run.
 //! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
 
+mod complaints;
 mod desk;
 mod ingest;
 mod kinds;
