@@ -285,6 +285,49 @@ async fn a_wrong_kind_that_comes_first_in_a_watch_list_does_not_decide() {
     assert_eq!((stats.watch_lists, stats.lists), (3, 0));
 }
 
+/// The same in lists that do not say what they have before their items: a plain `List` never does,
+/// and one of custom resources does after them.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_kind_that_comes_first_in_a_list_without_a_head_does_not_decide() {
+    let objects = [secret("s", 6), pod("a", 7), pod("b", 8)].join(",");
+    let meta = r#""apiVersion":"v1","metadata":{"resourceVersion":"10"}"#;
+    let plain = format!(r#"{{"kind":"List",{meta},"items":[{objects}]}}"#);
+    let custom = format!(r#"{{{meta},"items":[{objects}],"kind":"PodList"}}"#);
+    for body in [plain, custom] {
+        let mut script = Script::new();
+        let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole));
+        script.accept().await.ok().send(body.clone()).end();
+        let state = until(&handle, |state| state.condition.trouble.is_some()).await;
+        let trouble = state.condition.trouble.unwrap();
+        assert_eq!(trouble.reason, WakeReason::Undecodable, "{body}");
+        assert!(handle.store().is_empty(), "{body}");
+        script.accept().await.ok().send(body.clone()).end();
+        shows(&handle, "default/a@7 default/b@8").await;
+        let stats = until(&handle, |state| state.stats.unfit == 3).await.stats;
+        assert_eq!(stats.lists, 2, "{body}");
+    }
+}
+
+/// The pages of a list are counted together: a last page of one wrong object is no other list.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_kind_alone_in_a_page_does_not_decide() {
+    let page = |token: &str, objects: &[String]| {
+        format!(
+            r#"{{"kind":"List","apiVersion":"v1","metadata":{{"resourceVersion":"10","continue":"{token}"}},"items":[{}]}}"#,
+            objects.join(",")
+        )
+    };
+    let mut script = Script::new();
+    let handle = start(script.builder::<Raw>().list_mode(ListMode::Paged));
+    let first = page("more", &[pod("a", 7), pod("b", 8)]);
+    script.accept().await.ok().send(first).end();
+    let second = page("", &[secret("s", 6)]);
+    script.accept().await.ok().send(second).end();
+    shows(&handle, "default/a@7 default/b@8").await;
+    let stats = until(&handle, |state| state.stats.unfit == 1).await.stats;
+    assert_eq!((stats.lists, stats.pages), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn sec_23_invalid_utf8_hurts_its_own_key_alone() {
     let mut script = Script::new();
