@@ -1,5 +1,5 @@
 //! What criterion does not show of the store: the longest wait of a reader, allocations an event,
-//! bytes an object.
+//! bytes an object and an index's entry, what a read by index costs an entry.
 //!
 //! Prints one line a figure; `cargo bench --bench indexer_report`. The peer of the waits is a
 //! `HashMap` behind a `parking_lot::RwLock` that is cleared and filled again under it, as
@@ -18,7 +18,10 @@ use std::{
 use parking_lot::RwLock;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tidings_benches::store::{SameHash, entry, filled, key, shuffled, write_at_a_pace};
-use tidings_engine::{entry::Entry, indexer::Sweep};
+use tidings_engine::{
+    entry::Entry,
+    indexer::{Indexer, Sweep},
+};
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -29,9 +32,11 @@ fn main() {
     // `cargo test --benches` runs this too, with another argument; smoke mode has both.
     let has = |wanted| std::env::args().any(|argument| argument == wanted);
     if !has("--bench") || has("--test") {
-        return overhead(&[1_000]);
+        overhead(&[1_000]);
+        return indexes(1_000, &[10]);
     }
     overhead(&[1_000, 10_000, 25_000, 50_000, 100_000, 200_000]);
+    indexes(COUNT, &[1, 10, 100, 2_000]);
     allocations();
     reads();
     events();
@@ -49,6 +54,93 @@ fn overhead(counts: &[usize]) {
         assert_eq!(indexer.reader().len(), count);
         println!("overhead/{count}: {overhead} bytes an object, two counters of 8 among them");
     }
+}
+
+/// One index, with so many entries under each value: its bytes, and what reading it costs.
+fn indexes(count: usize, entries_a_value: &[usize]) {
+    let bytes = |values: Option<usize>| {
+        let region = Region::new(GLOBAL);
+        let indexer = filled_by(count, values);
+        let change = region.change();
+        (change.bytes_allocated - change.bytes_deallocated, indexer)
+    };
+    let (bare, indexer) = bytes(None);
+    println!(
+        "index/{count}, none: {} bytes an object, two counters of 8 among them",
+        (bare - indexer.entry_bytes()) / count
+    );
+    for &entries in entries_a_value {
+        let values = count / entries;
+        let (live, indexer) = bytes(Some(values));
+        println!(
+            "index/{count}, {entries} entries a value: {} bytes an entry and value",
+            live.saturating_sub(bare) / count
+        );
+        by_index(&indexer, values, entries);
+    }
+}
+
+/// Nanoseconds an entry of reads by index: of all values, so that each entry is cold, and of one
+/// value again and again; through a snapshot, and with the entries cloned.
+fn by_index(indexer: &Indexer<()>, values: usize, entries: usize) {
+    let (reader, snapshot) = (indexer.reader(), indexer.snapshot());
+    let names: Vec<_> = shuffled(values).into_iter().map(value).collect();
+    let look = |name: &String| {
+        let found = snapshot.by_index("group", name).expect("it is there");
+        let (count, sum) = found.fold((0, 0), |(n, sum), entry| (n + 1, sum ^ entry.hash));
+        assert!(count == entries && sum != 0);
+    };
+    let clone = |name: &String| {
+        let found = reader.by_index("group", name).expect("it is there");
+        assert_eq!(found.len(), entries);
+    };
+    for (heat, names) in [("cold", names.as_slice()), ("hot", &names[..1])] {
+        let looked = an_entry(names, entries, look);
+        let cloned = an_entry(names, entries, clone);
+        println!("    by_index/{heat}, ns an entry: snapshot {looked}, cloned {cloned}");
+    }
+}
+
+/// The distribution of what an entry costs, some 2000 of them between two looks at the clock.
+fn an_entry(names: &[String], entries: usize, read: impl Fn(&String)) -> String {
+    let mut cycle = names.iter().cycle();
+    let turn = 2_000_usize.div_ceil(entries);
+    let mut times: Vec<_> = (0..1_000)
+        .map(|_| {
+            let start = Instant::now();
+            cycle.by_ref().take(turn).for_each(&read);
+            start.elapsed().as_nanos() / (turn * entries) as u128
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    format!("p10 {} p50 {} p90 {}", at(10), at(50), at(90))
+}
+
+/// A store whose index, if any, has so many values.
+fn filled_by(count: usize, values: Option<usize>) -> Indexer<()> {
+    let mut indexer = filled(0, 0);
+    if let Some(values) = values {
+        let names: Vec<_> = (0..values).map(value).collect();
+        let group = move |entry: &Entry<()>, emit: &mut dyn FnMut(&str)| {
+            let digits = entry.object.name().bytes().filter(u8::is_ascii_digit);
+            let number = digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+            emit(&names[number % names.len()]);
+        };
+        let added = indexer.add_index("group", Box::new(group));
+        added.expect("its name is new");
+    }
+    for number in 0..count {
+        let entry = entry(&indexer, number, number + 1);
+        indexer.upsert(entry);
+    }
+    indexer.publish(None, 0);
+    while indexer.reclaim(10_000) > 0 {}
+    indexer
+}
+
+fn value(number: usize) -> String {
+    format!("node-{number:06}.example.com")
 }
 
 /// Allocations of upsert + publish + reclaim in the steady state, the object not among them.

@@ -21,7 +21,7 @@ use crate::{
     subscription::{Subscribers, Subscription},
     transport::{HttpTransport, Transport},
     view::ViewBuilder,
-    wiring::{LAG_MAX, rand_seed, store_with, wire},
+    wiring::{Options, rand_seed, wire},
 };
 
 /// A configured informer. [`Informer::run`] makes it live; its handles may be taken before.
@@ -37,9 +37,7 @@ pub struct InformerBuilder<P: Payload> {
     limits: Limits,
     reflector: ReflectorConfig,
     pipeline: PipelineConfig,
-    indexes: Vec<(String, IndexFn<P>)>,
-    handlers: Vec<(Box<dyn Handler<P>>, HandlerOptions)>,
-    lag_max: u64,
+    options: Options<P>,
 }
 
 /// A handle to an informer, running or not. Clones are handles to the same one.
@@ -67,9 +65,7 @@ impl<P: Payload> InformerBuilder<P> {
                 ..ReflectorConfig::default()
             },
             pipeline: PipelineConfig::default(),
-            indexes: Vec::new(),
-            handlers: Vec::new(),
-            lag_max: LAG_MAX,
+            options: Options::new(),
         }
     }
 
@@ -109,7 +105,7 @@ impl<P: Payload> InformerBuilder<P> {
     /// How many changes a subscription may lag before it is told to resync.
     #[must_use]
     pub const fn subscription_lag_max(mut self, changes: u64) -> Self {
-        self.lag_max = changes;
+        self.options.lag_max = changes;
         self
     }
 
@@ -120,7 +116,7 @@ impl<P: Payload> InformerBuilder<P> {
         name: &str,
         function: impl Fn(&Entry<P>, &mut dyn FnMut(&str)) + Send + 'static,
     ) -> Self {
-        self.indexes.push((name.to_owned(), Box::new(function)));
+        self.options.add_index(name, Box::new(function));
         self
     }
 
@@ -137,7 +133,7 @@ impl<P: Payload> InformerBuilder<P> {
         options: HandlerOptions,
         handler: impl Handler<P> + 'static,
     ) -> Self {
-        self.handlers.push((Box::new(handler), options));
+        self.options.add_handler(options, Box::new(handler));
         self
     }
 
@@ -146,14 +142,14 @@ impl<P: Payload> InformerBuilder<P> {
     /// # Errors
     ///
     /// [`BuildError`] when the scope cannot be requested or two indexes have one name.
-    pub fn build(self) -> Result<Informer<P>, BuildError> {
+    pub fn build(mut self) -> Result<Informer<P>, BuildError> {
         let probe = tidings_api::options::ListOptions {
             version: tidings_api::options::ListVersion::Consistent,
             limit: None,
             continue_token: None,
         };
         Request::list(&self.scope, &probe).map_err(BuildError::Path)?;
-        let indexer = store_with(self.indexes, self.reflector.seed)?;
+        let indexer = self.options.store(self.reflector.seed)?;
         let reader = indexer.reader();
         let mut config = self.reflector;
         // pr-F8: events expire in groups, each group at one version.
@@ -162,26 +158,16 @@ impl<P: Payload> InformerBuilder<P> {
             resource.plural() == "events" && ["", "events.k8s.io"].contains(&resource.group());
         let reflector = Reflector::new(config);
         let mut pipeline = Pipeline::new(self.pipeline, reflector, indexer);
-        for (handler, options) in self.handlers {
-            pipeline.add_handler(Instant::ZERO, handler, options);
-        }
-        let (handle, ends) = wire(
-            self.scope.clone(),
-            reader,
-            initial_state(&pipeline),
-            self.lag_max,
-        );
-        let driver = Driver::new(Parts {
+        self.options.hand_over(&mut pipeline);
+        let (scope, state) = (self.scope.clone(), initial_state(&pipeline));
+        let (handle, ends) = wire(scope, reader, state, self.options.lag_max);
+        let parts = Parts {
             scope: self.scope,
             limits: self.limits,
             transport: self.transport,
             pipeline,
-            commands: ends.commands,
-            stop: ends.stop,
-            state: ends.state,
-            progress: ends.progress,
-            subscribers: ends.subscribers,
-        });
+        };
+        let driver = Driver::new(parts, ends);
         Ok(Informer { driver, handle })
     }
 }

@@ -48,10 +48,13 @@ pub struct State {
 }
 
 impl State {
-    /// Whether the condition differs in more than counters and versions.
-    pub(crate) fn turned(&self, condition: &Condition) -> bool {
+    /// Whether the condition differs in more than counters and versions, or something bad came.
+    pub(crate) fn turned(&self, condition: &Condition, bad_input: Option<&BadInput>) -> bool {
         let known = &self.condition;
-        std::mem::discriminant(&known.activity) != std::mem::discriminant(&condition.activity)
+        let count = |bad: &BadInput| bad.count;
+        self.bad_input.as_ref().map(count) != bad_input.map(count)
+            || std::mem::discriminant(&known.activity)
+                != std::mem::discriminant(&condition.activity)
             || known.synced != condition.synced
             || known.stale_since != condition.stale_since
             || known.trouble != condition.trouble

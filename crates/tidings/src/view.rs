@@ -3,19 +3,19 @@
 //! It opens no stream. It has a store, indexes, handlers and subscriptions of its own, and is read
 //! through the same [`InformerHandle`] as an informer (DESIGN 4.8).
 
+use tidings_api::selector::LabelSelector;
+use tidings_engine::{
+    entry::Entry,
+    fanout::{FanoutLimits, Handler, HandlerOptions},
+    view::View as Machine,
+};
+
 use crate::{
     driver::view::{ViewDriver, ViewParts, state_of},
     error::BuildError,
     informer::InformerHandle,
     payload::{Payload, Raw},
-    wiring::{LAG_MAX, rand_seed, store_with, wire},
-};
-use tidings_api::selector::LabelSelector;
-use tidings_engine::{
-    entry::Entry,
-    fanout::{FanoutLimits, Handler, HandlerOptions},
-    indexer::IndexFn,
-    view::View as Machine,
+    wiring::{Options, rand_seed, wire},
 };
 
 /// A configured view. [`View::run`] makes it live; its handles may be taken before.
@@ -28,10 +28,8 @@ pub struct View<P: Payload> {
 pub struct ViewBuilder<P: Payload> {
     base: InformerHandle<Raw>,
     labels: Option<LabelSelector>,
-    indexes: Vec<(String, IndexFn<P>)>,
-    handlers: Vec<(Box<dyn Handler<P>>, HandlerOptions)>,
     fanout: FanoutLimits,
-    lag_max: u64,
+    options: Options<P>,
 }
 
 // === impl ViewBuilder ===
@@ -41,10 +39,8 @@ impl<P: Payload> ViewBuilder<P> {
         Self {
             base,
             labels: None,
-            indexes: Vec::new(),
-            handlers: Vec::new(),
             fanout: FanoutLimits::default(),
-            lag_max: LAG_MAX,
+            options: Options::new(),
         }
     }
 
@@ -66,7 +62,7 @@ impl<P: Payload> ViewBuilder<P> {
     /// How many changes a subscription may lag before it is told to resync.
     #[must_use]
     pub const fn subscription_lag_max(mut self, changes: u64) -> Self {
-        self.lag_max = changes;
+        self.options.lag_max = changes;
         self
     }
 
@@ -77,7 +73,7 @@ impl<P: Payload> ViewBuilder<P> {
         name: &str,
         function: impl Fn(&Entry<P>, &mut dyn FnMut(&str)) + Send + 'static,
     ) -> Self {
-        self.indexes.push((name.to_owned(), Box::new(function)));
+        self.options.add_index(name, Box::new(function));
         self
     }
 
@@ -94,7 +90,7 @@ impl<P: Payload> ViewBuilder<P> {
         options: HandlerOptions,
         handler: impl Handler<P> + 'static,
     ) -> Self {
-        self.handlers.push((Box::new(handler), options));
+        self.options.add_handler(options, Box::new(handler));
         self
     }
 
@@ -103,33 +99,23 @@ impl<P: Payload> ViewBuilder<P> {
     /// # Errors
     ///
     /// [`BuildError`] when two indexes have one name.
-    pub fn build(self) -> Result<View<P>, BuildError> {
-        let indexer = store_with(self.indexes, rand_seed())?;
+    pub fn build(mut self) -> Result<View<P>, BuildError> {
+        let indexer = self.options.store(rand_seed())?;
         let reader = indexer.reader();
         let mut view = Machine::new(indexer, self.fanout);
-        for (handler, options) in self.handlers {
-            view.add_handler(tidings_api::Instant::ZERO, handler, options);
-        }
+        self.options.hand_over(&mut view);
         let mut scope = self.base.scope().clone();
         if let Some(labels) = &self.labels {
             scope.label_selector = labels.to_string();
         }
-        let (handle, ends) = wire(
-            scope,
-            reader,
-            state_of(&view, self.base.state()),
-            self.lag_max,
-        );
-        let driver = ViewDriver::new(ViewParts {
+        let state = state_of(&view, self.base.state());
+        let (handle, ends) = wire(scope, reader, state, self.options.lag_max);
+        let parts = ViewParts {
             base: self.base,
             labels: self.labels,
             view,
-            commands: ends.commands,
-            stop: ends.stop,
-            state: ends.state,
-            progress: ends.progress,
-            subscribers: ends.subscribers,
-        });
+        };
+        let driver = ViewDriver::new(parts, ends);
         Ok(View { driver, handle })
     }
 }

@@ -1,14 +1,17 @@
-//! What informers and views have alike around their machines: a store with its first indexes, and
-//! the channels between a driver and its handles.
+//! What informers and views have alike around their machines: what their builders are told, a store
+//! with its first indexes, and the channels between a driver and its handles.
 
 use std::sync::Arc;
 
-use tidings_api::options::Scope;
-use tidings_engine::indexer::{IndexFn, Indexer, IndexerConfig, StoreReader};
+use tidings_api::{Instant, options::Scope};
+use tidings_engine::{
+    fanout::{Handler, HandlerOptions},
+    indexer::{IndexFn, Indexer, IndexerConfig, StoreReader},
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    driver::Command,
+    driver::{Command, Machine},
     error::BuildError,
     informer::InformerHandle,
     payload::Payload,
@@ -26,20 +29,49 @@ pub(crate) struct Ends<P> {
     pub(crate) subscribers: Arc<Subscribers<P>>,
 }
 
-/// An empty store with indexes.
-pub(crate) fn store_with<P: Payload>(
+/// What both builders are told: who reads the store in which ways, and who is told of it.
+pub(crate) struct Options<P> {
     indexes: Vec<(String, IndexFn<P>)>,
-    seed: u64,
-) -> Result<Indexer<P>, BuildError> {
-    let mut indexer = Indexer::new(IndexerConfig {
-        seed,
-        ..IndexerConfig::default()
-    });
-    for (name, function) in indexes {
-        let added = indexer.add_index(&name, function);
-        added.map_err(|_| BuildError::DuplicateIndex { name })?;
+    handlers: Vec<(Box<dyn Handler<P>>, HandlerOptions)>,
+    pub(crate) lag_max: u64,
+}
+
+impl<P: Payload> Options<P> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            indexes: Vec::new(),
+            handlers: Vec::new(),
+            lag_max: LAG_MAX,
+        }
     }
-    Ok(indexer)
+
+    pub(crate) fn add_index(&mut self, name: &str, function: IndexFn<P>) {
+        self.indexes.push((name.to_owned(), function));
+    }
+
+    pub(crate) fn add_handler(&mut self, options: HandlerOptions, handler: Box<dyn Handler<P>>) {
+        self.handlers.push((handler, options));
+    }
+
+    /// An empty store with the indexes.
+    pub(crate) fn store(&mut self, seed: u64) -> Result<Indexer<P>, BuildError> {
+        let mut indexer = Indexer::new(IndexerConfig {
+            seed,
+            ..IndexerConfig::default()
+        });
+        for (name, function) in self.indexes.drain(..) {
+            let added = indexer.add_index(&name, function);
+            added.map_err(|_| BuildError::DuplicateIndex { name })?;
+        }
+        Ok(indexer)
+    }
+
+    /// Has a machine that has not begun tell the handlers.
+    pub(crate) fn hand_over(&mut self, machine: &mut impl Machine<P>) {
+        for (handler, options) in self.handlers.drain(..) {
+            machine.add_handler(Instant::ZERO, handler, options);
+        }
+    }
 }
 
 /// The channels between a driver and the handle to it.
@@ -83,4 +115,4 @@ pub(crate) fn rand_seed() -> u64 {
 /// Commands that may wait for a driver; senders wait beyond it.
 const COMMANDS_MAX: usize = 64;
 /// How many changes a subscription may lag by default.
-pub(crate) const LAG_MAX: u64 = 100_000;
+const LAG_MAX: u64 = 100_000;

@@ -42,6 +42,9 @@ pub struct Config {
     pub watch_overrun: Duration,
     /// How long a list body may bring nothing. 60 s, the server's own request timeout (pr-L21).
     pub list_silence_max: Duration,
+    /// How long one page of a list, or a whole list, may take in all. 10 min, ten times what a server
+    /// gives a request (pr-L21); by then the versions that a continue token stands for are compacted.
+    pub list_page_deadline: Duration,
     /// How long a WatchList may bring no new object before its end bookmark. 10 s: the bookmark
     /// follows the last object at once, on old servers within 1.25 s (cg-V1, cg-R35).
     pub watch_list_silence_max: Duration,
@@ -95,6 +98,7 @@ impl Default for Config {
             watch_timeout_min: Duration::from_secs(300),
             watch_overrun: Duration::from_secs(30),
             list_silence_max: Duration::from_secs(60),
+            list_page_deadline: Duration::from_secs(600),
             watch_list_silence_max: Duration::from_secs(10),
             watch_list_first_max: Duration::from_secs(30),
             watch_list_deadline: Duration::from_secs(600),

@@ -20,6 +20,8 @@ pub(super) struct Listing {
     pub(super) begun: bool,
     pub(super) started: Instant,
     pub(super) last_progress: Instant,
+    /// When the present page was asked for.
+    page_started: Instant,
     version: ListVersion,
     limit: Option<u32>,
     /// The token that the present page was asked for with.
@@ -39,6 +41,7 @@ impl Listing {
             begun: false,
             started: now,
             last_progress: now,
+            page_started: now,
             version,
             limit,
             first_page: None,
@@ -73,7 +76,18 @@ impl Listing {
             let silent = self.last_progress + silence_max;
             silent.min(self.started + config.watch_list_deadline)
         } else {
-            self.last_progress + config.list_silence_max
+            let silent = self.last_progress + config.list_silence_max;
+            // Each item is progress, and yet a page that trickles is to end.
+            silent.min(self.page_started + config.list_page_deadline)
+        }
+    }
+
+    /// What a list that met its deadline is to be blamed for.
+    pub(super) fn blame(&self, now: Instant, config: &Config) -> &'static str {
+        if self.page_started + config.list_page_deadline <= now {
+            "a page of the list took too long"
+        } else {
+            "the list brought nothing for too long"
         }
     }
 }
@@ -202,6 +216,7 @@ impl<P> Reflector<P> {
             return self.fail(now, WakeReason::Undecodable, &message);
         }
         listing.token.clone_from(&continue_token);
+        listing.page_started = now;
         let options = ListOptions {
             version: listing.version.clone(),
             limit: listing.limit,

@@ -326,11 +326,8 @@ impl<P> Reflector<P> {
                 Next::Rewatch => self.rewatch(now),
             },
             Phase::Listing(listing) if listing.deadline(&self.config, false) <= now => {
-                self.fail(
-                    now,
-                    WakeReason::Silent,
-                    "the list brought nothing for too long",
-                );
+                let message = listing.blame(now, &self.config);
+                self.fail(now, WakeReason::Silent, message);
             }
             Phase::WatchListing(listing) if listing.deadline(&self.config, true) <= now => {
                 if listing.begun {

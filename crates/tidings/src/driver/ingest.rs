@@ -3,8 +3,7 @@
 //!
 //! I1  An object that cannot be decoded becomes an entry with a poisoned value; one without a key
 //!     becomes a keyless item. Neither stops the stream (DESIGN 4.7).
-//! I2  A list of another kind than the one before is given up and taken again; the second time it
-//!     is the truth: a kind may come back under its old resource with another name.
+//! I2  An object of another kind than the others is not stored (`kinds`).
 
 use std::sync::Arc;
 
@@ -19,10 +18,14 @@ use tidings_engine::{
     entry::{Entry, Poison, Value},
     indexer::StoreReader,
     pipeline::Pipeline,
-    reflector::{Input, Received, Unfit},
+    reflector::{Failure, FailureKind, Input, Received, Unfit},
 };
 
-use super::link::{Decoder, Link};
+use super::{
+    complaints::{Complaint, Complaints},
+    kinds::Kinds,
+    link::{Decoder, Link},
+};
 use crate::{payload::Payload, state::BadInput};
 
 pub(super) struct Ingest<P> {
@@ -30,6 +33,7 @@ pub(super) struct Ingest<P> {
     scratch: String,
     text: String,
     kinds: Kinds,
+    complaints: Complaints,
     /// What the decoder at hand reads, for the sentence that says where something is wrong.
     place: &'static str,
     pub(super) bad_input: Option<BadInput>,
@@ -45,6 +49,7 @@ impl<P: Payload> Ingest<P> {
             scratch: String::new(),
             text: String::new(),
             kinds: Kinds::default(),
+            complaints: Complaints::default(),
             place: "",
             bad_input: None,
             bytes_received: 0,
@@ -53,9 +58,9 @@ impl<P: Payload> Ingest<P> {
         }
     }
 
-    /// A new body begins.
-    pub(super) const fn begin(&mut self) {
-        self.kinds.is_confirmed = false;
+    /// A new body begins; it may be a further page of the list at hand.
+    pub(super) fn begin(&mut self, is_further_page: bool) {
+        self.kinds.begin(is_further_page);
     }
 
     /// Feeds a slice of the body. The error is a sentence: the stream is not to be read further.
@@ -84,21 +89,25 @@ impl<P: Payload> Ingest<P> {
         inflated.map_err(|error| error.to_string())
     }
 
-    /// The body ended: what that means, or the sentence that says why it should not have.
-    pub(super) fn finish(link: Link) -> Result<Input<P>, String> {
+    /// The body ended: what that means, or why it should not have.
+    pub(super) fn finish(&mut self, link: Link) -> Result<Input<P>, Failure> {
         let Link::Open(stream) = link else {
             return Ok(Input::Ended);
         };
         if let Some(gzip) = stream.gzip {
-            gzip.finish().map_err(|error| error.to_string())?;
+            gzip.finish().map_err(ended_early)?;
         }
         match stream.decoder {
-            Decoder::Frames(frames) => frames
-                .finish()
-                .map(|()| Input::Ended)
-                .map_err(|error| error.to_string()),
+            Decoder::Frames(frames) => match frames.finish() {
+                Ok(()) => Ok(Input::Ended),
+                Err(error) => Err(ended_early(error)),
+            },
             Decoder::Page(page) => {
-                let end = page.finish().map_err(|error| error.to_string())?;
+                let end = page.finish().map_err(ended_early)?;
+                self.kinds.handle_end().map_err(|message| Failure {
+                    kind: FailureKind::Undecodable,
+                    message,
+                })?;
                 Ok(Input::PageEnd {
                     resource_version: ResourceVersion::parse(&end.resource_version),
                     continue_token: end.continue_token,
@@ -156,7 +165,7 @@ impl<P: Payload> Ingest<P> {
     ) -> Result<(), String> {
         match event {
             PageEvent::Item(item) => {
-                let input = if self.is_other_kind(now, &item, true)? {
+                let input = if self.is_other_kind(now, &item) {
                     Input::Unfit(Unfit::WrongKind)
                 } else {
                     Input::Item(self.received(now, item))
@@ -166,9 +175,7 @@ impl<P: Payload> Ingest<P> {
             // A plain `List` leaves it to its items.
             PageEvent::Head { kind, .. } => match kind.strip_suffix("List") {
                 None | Some("") => {}
-                Some(kind) => {
-                    self.kinds.is_other(kind, true)?;
-                }
+                Some(kind) => self.kinds.handle_word(kind)?,
             },
         }
         Ok(())
@@ -177,7 +184,7 @@ impl<P: Payload> Ingest<P> {
     fn input(&mut self, now: Instant, frame: Frame<'_>, listing: bool) -> Result<Input<P>, String> {
         Ok(match frame {
             Frame::Event { kind, item } => {
-                if self.is_other_kind(now, &item, listing)? {
+                if self.is_other_kind(now, &item) {
                     Input::Unfit(Unfit::WrongKind)
                 } else {
                     Input::Event(kind, self.received(now, item))
@@ -186,47 +193,49 @@ impl<P: Payload> Ingest<P> {
             Frame::Bookmark {
                 resource_version,
                 initial_events_end,
+                kind,
                 ..
-            } => Input::Bookmark {
-                resource_version,
-                initial_events_end,
-            },
+            } => {
+                if listing && initial_events_end {
+                    if !kind.is_empty() {
+                        self.kinds.handle_word(&kind)?;
+                    }
+                    self.kinds.handle_end()?;
+                }
+                Input::Bookmark {
+                    resource_version,
+                    initial_events_end,
+                }
+            }
             Frame::Error(status) => Input::ErrorEvent(Box::new(status)),
             Frame::Unknown { type_name, offset } => {
                 let problem = format!(
                     "an event of the unknown type {type_name:?}, at byte {offset} of the watch"
                 );
-                self.note_bad(now, None, problem);
+                self.note_bad(now, Complaint::UnknownType, None, problem);
                 Input::Unfit(Unfit::UnknownType)
             }
         })
     }
 
-    /// Whether a usable object is of another kind than the others. The error: the whole list is.
-    fn is_other_kind(
-        &mut self,
-        now: Instant,
-        item: &Item<'_>,
-        listing: bool,
-    ) -> Result<bool, String> {
+    /// Whether a usable object is of another kind than the others.
+    fn is_other_kind(&mut self, now: Instant, item: &Item<'_>) -> bool {
         let Some(scanned) = item.usable() else {
-            return Ok(false);
+            return false;
         };
-        let Some(kind) = scanned.kind() else {
-            return Ok(false);
-        };
-        if !self.kinds.is_other(&kind, listing)? {
-            return Ok(false);
+        let kind = scanned.kind();
+        if !self.kinds.is_other(kind.as_deref()) {
+            return false;
         }
-        let problem = self.kinds.problem(&kind);
+        let problem = self.kinds.problem(kind.as_deref().unwrap_or_default());
         let (namespace, name) = (scanned.namespace(), scanned.name());
         let key = if namespace.is_empty() {
             name.to_owned()
         } else {
             format!("{namespace}/{name}")
         };
-        self.note_bad(now, Some(key), problem);
-        Ok(true)
+        self.note_bad(now, Complaint::WrongKind, Some(key), problem);
+        true
     }
 
     fn received(&mut self, now: Instant, item: Item<'_>) -> Received<P> {
@@ -251,7 +260,7 @@ impl<P: Payload> Ingest<P> {
         };
         let value = match decoded {
             Ok(payload) => Value::Decoded(payload),
-            Err(error) => self.poison(now, &object, error.to_string()),
+            Err(error) => self.poison(now, Complaint::Undecodable, &object, error.to_string()),
         };
         self.entry(object, value)
     }
@@ -268,7 +277,7 @@ impl<P: Payload> Ingest<P> {
             self.place
         );
         let Some((namespace, name)) = &unusable.key else {
-            self.note_bad(now, None, problem);
+            self.note_bad(now, Complaint::Unusable, None, problem);
             return Received::Keyless;
         };
         let parts = Parts {
@@ -281,18 +290,38 @@ impl<P: Payload> Ingest<P> {
         let Ok(object) = Object::pack(&mut self.scratch, &parts) else {
             return Received::Keyless;
         };
-        let value = self.poison(now, &object, problem);
+        let value = self.poison(now, Complaint::Unusable, &object, problem);
         self.entry(object, value)
     }
 
-    fn poison(&mut self, now: Instant, object: &Object, problem: String) -> Value<P> {
+    fn poison(
+        &mut self,
+        now: Instant,
+        complaint: Complaint,
+        object: &Object,
+        problem: String,
+    ) -> Value<P> {
         self.poisoned += 1;
-        self.note_bad(now, Some(object.key().to_owned()), problem.clone());
+        let key = Some(object.key().to_owned());
+        self.note_bad(now, complaint, key, problem.clone());
         Value::Poisoned(Arc::new(Poison::new(problem, None)))
     }
 
-    fn note_bad(&mut self, now: Instant, key: Option<String>, problem: String) {
-        tracing::warn!(key, problem, "an object or a frame cannot be used");
+    fn note_bad(
+        &mut self,
+        now: Instant,
+        complaint: Complaint,
+        key: Option<String>,
+        problem: String,
+    ) {
+        if let Some(left_out) = self.complaints.admit(now, complaint) {
+            tracing::warn!(
+                key,
+                problem,
+                left_out,
+                "an object or a frame cannot be used"
+            );
+        }
         let count = self.bad_input.as_ref().map_or(0, |bad| bad.count) + 1;
         self.bad_input = Some(BadInput {
             count,
@@ -308,40 +337,9 @@ impl<P: Payload> Ingest<P> {
     }
 }
 
-/// The kind of the objects: learned from the first, confirmed by each list.
-#[derive(Default)]
-struct Kinds {
-    known: Option<String>,
-    /// Another kind, for which the list before this one was given up.
-    refused: Option<String>,
-    /// Whether the body at hand has shown its kind.
-    is_confirmed: bool,
-}
-
-impl Kinds {
-    /// Whether this is another kind than the known one. The error: a whole list is of it.
-    fn is_other(&mut self, kind: &str, listing: bool) -> Result<bool, String> {
-        if self.known.as_deref() == Some(kind) {
-            self.is_confirmed = true;
-            self.refused = None;
-            return Ok(false);
-        }
-        if self.known.is_some() && (self.is_confirmed || !listing) {
-            return Ok(true);
-        }
-        if self.known.is_some() && self.refused.as_deref() != Some(kind) {
-            self.refused = Some(kind.to_owned());
-            return Err(format!("the list has {}", self.problem(kind)));
-        }
-        self.known = Some(kind.to_owned());
-        self.refused = None;
-        self.is_confirmed = true;
-        Ok(false)
-    }
-
-    fn problem(&self, kind: &str) -> String {
-        let known = self.known.as_deref().unwrap_or_default();
-        let kind: String = kind.chars().filter(|c| !c.is_control()).take(64).collect();
-        format!("objects of the kind {kind:?} where {known:?} was")
+fn ended_early(error: impl ToString) -> Failure {
+    Failure {
+        kind: FailureKind::Transport,
+        message: error.to_string(),
     }
 }

@@ -8,7 +8,10 @@
 //! D2  A poll works for at most about `POLL_BUDGET`, then lets other tasks of the thread run.
 //! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
 
+mod complaints;
+mod desk;
 mod ingest;
+mod kinds;
 mod link;
 pub(crate) mod view;
 
@@ -21,36 +24,22 @@ use tidings_api::{
     request::Request,
 };
 use tidings_engine::{
-    fanout::{Handler, HandlerId, HandlerOptions, Removal},
-    indexer::IndexFn,
     pipeline::Pipeline,
-    reflector::{Call, Failure, FailureKind, Input, Output},
+    reflector::{Call, Condition, Failure, FailureKind, Input, Output},
 };
-use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::desk::{Command, Machine};
 use self::{
+    desk::Desk,
     ingest::Ingest,
     link::{Link, LinkEvent, ProbeFuture},
 };
 use crate::{
-    error::BuildError,
     payload::Payload,
-    state::{Progress, State},
-    subscription::Subscribers,
+    state::State,
     transport::{Purpose, Transport},
+    wiring::Ends,
 };
-
-/// What a handle asks of a running informer.
-pub(crate) enum Command<P> {
-    AddHandler(
-        Box<dyn Handler<P>>,
-        HandlerOptions,
-        oneshot::Sender<HandlerId>,
-    ),
-    AddIndex(String, IndexFn<P>, oneshot::Sender<Result<(), BuildError>>),
-    RemoveHandler(HandlerId, Removal, oneshot::Sender<bool>),
-    Resync,
-}
 
 /// What the driver is built from.
 pub(crate) struct Parts<P> {
@@ -58,53 +47,39 @@ pub(crate) struct Parts<P> {
     pub(crate) limits: Limits,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) pipeline: Pipeline<P>,
-    pub(crate) commands: mpsc::Receiver<Command<P>>,
-    pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) state: watch::Sender<State>,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) subscribers: Arc<Subscribers<P>>,
 }
 
 /// A running informer.
 pub(crate) struct Driver<P: Payload> {
     parts: Parts<P>,
+    desk: Desk<P>,
     ingest: Ingest<P>,
     link: Link,
     probe: Option<ProbeFuture>,
-    started: tokio::time::Instant,
     wake_at: Instant,
-    state_published_at: Instant,
-    /// When counters that were held back are to be published.
-    state_due: Instant,
-    changes: u64,
-    commands_open: bool,
 }
 
 impl<P: Payload> Driver<P> {
-    pub(crate) fn new(parts: Parts<P>) -> Self {
+    pub(crate) fn new(parts: Parts<P>, ends: Ends<P>) -> Self {
         let reader = parts.pipeline.indexer().reader();
         Self {
+            desk: Desk::new(ends),
             ingest: Ingest::new(reader),
             link: Link::Closed,
             probe: None,
-            started: tokio::time::Instant::now(),
             wake_at: Instant::FAR_FUTURE,
-            state_published_at: Instant::ZERO,
-            state_due: Instant::FAR_FUTURE,
-            changes: 0,
-            commands_open: true,
             parts,
         }
     }
 
     /// Runs until it is stopped; then nothing of it is left.
     pub(crate) async fn run(mut self) {
-        self.started = tokio::time::Instant::now();
+        self.desk.start();
         self.feed(Input::Start);
         let alarm = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(alarm);
         let mut poll_began = tokio::time::Instant::now();
-        while !*self.parts.stop.borrow() {
+        while !self.desk.is_stopped() {
             let more = self.turn();
             if poll_began.elapsed() >= POLL_BUDGET {
                 tokio::task::yield_now().await;
@@ -112,7 +87,7 @@ impl<P: Payload> Driver<P> {
             }
             // An alarm that rings early is harmless, one that is set anew for each event is not
             // cheap: it is moved only when it would ring too late, or has rung.
-            let due = self.instant_of(self.wake_at.min(self.state_due));
+            let due = self.desk.due(self.wake_at);
             if alarm.is_elapsed() || due < alarm.deadline() {
                 alarm.as_mut().reset(due);
             }
@@ -120,10 +95,9 @@ impl<P: Payload> Driver<P> {
             let waits = !more && !self.link.is_ready();
             tokio::select! {
                 biased;
-                stopped = self.parts.stop.changed() => if stopped.is_err() { break },
-                command = self.parts.commands.recv(), if self.commands_open => match command {
-                    Some(command) => self.handle_command(command),
-                    None => self.commands_open = false,
+                command = self.desk.next() => match command {
+                    Some(command) => self.desk.handle(&mut self.parts.pipeline, command),
+                    None => break,
                 },
                 event = self.link.next(), if wants_input => {
                     self.handle_link(event);
@@ -146,7 +120,7 @@ impl<P: Payload> Driver<P> {
 
     /// Lets the pipeline work, and does what it asks for. Returns whether it has more to do.
     fn turn(&mut self) -> bool {
-        let now = self.now();
+        let now = self.desk.now();
         let more = self.parts.pipeline.run(now, EVENTS_BUDGET);
         loop {
             match self.parts.pipeline.poll_output() {
@@ -183,7 +157,7 @@ impl<P: Payload> Driver<P> {
     }
 
     fn feed(&mut self, input: Input<P>) {
-        let now = self.now();
+        let now = self.desk.now();
         self.parts.pipeline.handle(now, input);
     }
 
@@ -198,6 +172,9 @@ impl<P: Payload> Driver<P> {
             return;
         };
         tracing::debug!(%call, resource = %scope.resource, "open");
+        let is_further_page =
+            matches!(call, Call::List(options) if options.continue_token.is_some());
+        self.ingest.begin(is_further_page);
         let opening = self.parts.transport.open(request, purpose);
         self.link = Link::opening(opening, purpose, self.parts.limits);
     }
@@ -215,12 +192,9 @@ impl<P: Payload> Driver<P> {
     }
 
     fn handle_link(&mut self, event: LinkEvent) {
-        let now = self.now();
+        let now = self.desk.now();
         match event {
-            LinkEvent::Accepted => {
-                self.ingest.begin();
-                self.parts.pipeline.handle(now, Input::Accepted);
-            }
+            LinkEvent::Accepted => self.parts.pipeline.handle(now, Input::Accepted),
             LinkEvent::Refused {
                 code,
                 status,
@@ -243,10 +217,8 @@ impl<P: Payload> Driver<P> {
             }
             LinkEvent::Ended => {
                 let link = std::mem::replace(&mut self.link, Link::Closed);
-                match Ingest::finish(link) {
-                    Ok(input) => self.feed(input),
-                    Err(message) => self.fail(FailureKind::Transport, message),
-                }
+                let finished = self.ingest.finish(link);
+                self.feed(finished.unwrap_or_else(Input::Broken));
             }
             LinkEvent::Failed(kind, message) => self.fail(kind, message),
         }
@@ -257,58 +229,18 @@ impl<P: Payload> Driver<P> {
         self.feed(Input::Broken(Failure { kind, message }));
     }
 
-    fn handle_command(&mut self, command: Command<P>) {
-        let now = self.now();
-        let pipeline = &mut self.parts.pipeline;
-        // Whoever asked may have gone: then nobody wants the answer.
-        match command {
-            Command::AddHandler(handler, options, answer) => {
-                let _ = answer.send(pipeline.add_handler(now, handler, options));
-            }
-            Command::AddIndex(name, function, answer) => {
-                let added = pipeline.add_index(&name, function);
-                let _ = answer.send(added.map_err(|_| BuildError::DuplicateIndex { name }));
-            }
-            Command::RemoveHandler(id, removal, answer) => {
-                let _ = answer.send(pipeline.remove_handler(id, removal));
-            }
-            Command::Resync => pipeline.resync(),
-        }
-    }
-
     fn publish(&mut self, now: Instant) {
-        let snapshot = self.parts.pipeline.indexer().snapshot();
-        self.parts.progress.send_if_modified(|progress| {
-            if progress.generation == snapshot.generation() {
-                return false;
-            }
-            self.changes = self.parts.pipeline.fanout().changes();
-            progress.resource_version = snapshot.resource_version().cloned();
-            progress.epoch = snapshot.epoch();
-            progress.generation = snapshot.generation();
-            progress.changes = self.changes;
-            true
-        });
-        let condition = self.parts.pipeline.condition();
-        let aged = now.saturating_since(self.state_published_at) >= STATE_PERIOD;
-        let known = self.ingest.bad_input.as_ref().map(|bad| bad.count);
-        let turned = {
-            let state = self.parts.state.borrow();
-            state.turned(&condition) || state.bad_input.as_ref().map(|bad| bad.count) != known
-        };
-        if !turned && !aged {
-            // Without this the last event before a silence would not be counted until it ends.
-            self.state_due = self.state_published_at + STATE_PERIOD;
-            return;
+        let pipeline = &self.parts.pipeline;
+        self.desk
+            .publish_progress(pipeline.indexer(), pipeline.fanout().changes());
+        let condition = pipeline.condition();
+        let bad_input = self.ingest.bad_input.as_ref();
+        if self.desk.owes_state(now, &condition, bad_input) {
+            self.desk.publish_state(now, self.state(now, condition));
         }
-        self.state_published_at = now;
-        self.state_due = Instant::FAR_FUTURE;
-        self.parts.subscribers.cut_laggards(self.changes);
-        let state = self.state(now, condition);
-        self.parts.state.send_replace(state);
     }
 
-    fn state(&self, now: Instant, condition: tidings_engine::reflector::Condition) -> State {
+    fn state(&self, now: Instant, condition: Condition) -> State {
         let pipeline = &self.parts.pipeline;
         let indexer = pipeline.indexer();
         State {
@@ -334,21 +266,9 @@ impl<P: Payload> Driver<P> {
     fn shut_down(mut self) {
         self.feed(Input::Stop);
         self.turn();
-        self.parts
-            .progress
-            .send_modify(|progress| progress.stopped = true);
-        let state = self.state(self.now(), self.parts.pipeline.condition());
-        self.parts.state.send_replace(state);
-    }
-
-    fn now(&self) -> Instant {
-        let nanos = self.started.elapsed().as_nanos();
-        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    fn instant_of(&self, at: Instant) -> tokio::time::Instant {
-        // tokio cannot represent every far instant; a year is as good as never.
-        self.started + Duration::from_nanos(at.as_nanos()).min(FAR)
+        let now = self.desk.now();
+        self.desk
+            .close(self.state(now, self.parts.pipeline.condition()));
     }
 }
 
@@ -362,9 +282,6 @@ const POLL_BUDGET: Duration = Duration::from_micros(200);
 const BATCH_BYTES: u64 = 128 << 10;
 /// How many events are told to handlers between two looks at the socket.
 const EVENTS_BUDGET: usize = 1024;
-/// How often counters are published while nothing else changes.
-const STATE_PERIOD: Duration = Duration::from_millis(100);
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod handles;
 mod hostile;
+mod logs;
 mod script;
 mod streams;
 mod views;

@@ -5,7 +5,7 @@
 //! D1  The base is never kept waiting: a view that is slow sees fewer, larger differences.
 //! D2  A view ends when it is stopped, or its base is, after it has told what the base had.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tidings_api::{
     Instant,
@@ -15,17 +15,17 @@ use tidings_api::{
 };
 use tidings_engine::{
     entry::{Entry, Poison, Value},
+    reflector::{Activity, Condition},
     view::{Projected, View},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::{Command, EVENTS_BUDGET};
+use super::{EVENTS_BUDGET, desk::Desk};
 use crate::{
-    error::BuildError,
     informer::InformerHandle,
     payload::{Payload, Raw},
     state::{Progress, State},
-    subscription::Subscribers,
+    wiring::Ends,
 };
 
 /// What the driver of a view is built from.
@@ -33,51 +33,43 @@ pub(crate) struct ViewParts<P> {
     pub(crate) base: InformerHandle<Raw>,
     pub(crate) labels: Option<LabelSelector>,
     pub(crate) view: View<Raw, P>,
-    pub(crate) commands: mpsc::Receiver<Command<P>>,
-    pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) state: watch::Sender<State>,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) subscribers: Arc<Subscribers<P>>,
 }
 
 /// A running view.
 pub(crate) struct ViewDriver<P: Payload> {
     parts: ViewParts<P>,
+    desk: Desk<P>,
     base_state: watch::Receiver<State>,
     base_progress: watch::Receiver<Progress>,
-    started: tokio::time::Instant,
-    commands_open: bool,
 }
 
 impl<P: Payload> ViewDriver<P> {
-    pub(crate) fn new(parts: ViewParts<P>) -> Self {
+    pub(crate) fn new(parts: ViewParts<P>, ends: Ends<P>) -> Self {
         Self {
+            desk: Desk::new(ends),
             base_state: parts.base.watch_state(),
             base_progress: parts.base.watch_progress(),
-            started: tokio::time::Instant::now(),
-            commands_open: true,
             parts,
         }
     }
 
     /// Runs until it is stopped, or its base is.
     pub(crate) async fn run(mut self) {
-        self.started = tokio::time::Instant::now();
+        self.desk.start();
         let mut base_is_there = true;
-        while !*self.parts.stop.borrow() {
+        while !self.desk.is_stopped() {
             base_is_there &= !self.base_progress.borrow_and_update().stopped;
             self.base_state.borrow_and_update();
             let more = self.turn();
             if !more && !base_is_there {
                 break;
             }
-            let due = self.due();
+            let due = self.desk.due(self.parts.view.fanout().wake_at());
             tokio::select! {
                 biased;
-                stopped = self.parts.stop.changed() => if stopped.is_err() { break },
-                command = self.parts.commands.recv(), if self.commands_open => match command {
-                    Some(command) => self.handle_command(command),
-                    None => self.commands_open = false,
+                command = self.desk.next() => match command {
+                    Some(command) => self.desk.handle(&mut self.parts.view, command),
+                    None => break,
                 },
                 () = tokio::task::yield_now(), if more => {}
                 // The base's driver is gone without a word: it was dropped while it ran.
@@ -90,76 +82,44 @@ impl<P: Payload> ViewDriver<P> {
     }
 
     fn turn(&mut self) -> bool {
-        let now = self.now();
+        let now = self.desk.now();
         let base = self.parts.base.store().snapshot();
         let labels = self.parts.labels.as_ref();
         let mut project = |entry: &Entry<Raw>| project(entry, labels);
         let more = self.parts.view.run(now, EVENTS_BUDGET, &base, &mut project);
-        self.publish(false);
+        self.publish(now);
         more
     }
 
-    fn handle_command(&mut self, command: Command<P>) {
-        let now = self.now();
-        let view = &mut self.parts.view;
-        // Whoever asked may have gone: then nobody wants the answer.
-        match command {
-            Command::AddHandler(handler, options, answer) => {
-                let _ = answer.send(view.add_handler(now, handler, options));
-            }
-            Command::AddIndex(name, function, answer) => {
-                let added = view.add_index(&name, function);
-                let _ = answer.send(added.map_err(|_| BuildError::DuplicateIndex { name }));
-            }
-            Command::RemoveHandler(id, removal, answer) => {
-                let _ = answer.send(view.remove_handler(id, removal));
-            }
-            Command::Resync => view.resync(now),
+    fn publish(&mut self, now: Instant) {
+        let view = &self.parts.view;
+        self.desk
+            .publish_progress(view.indexer(), view.fanout().changes());
+        let owes_state = {
+            let base = self.base_state.borrow();
+            let condition = condition_of(view, base.condition.clone());
+            let bad_input = base.bad_input.as_ref();
+            self.desk.owes_state(now, &condition, bad_input)
+        };
+        if owes_state {
+            let base = self.base_state.borrow().clone();
+            self.desk.publish_state(now, state_of(view, base));
         }
     }
 
-    fn publish(&self, stopped: bool) {
-        let view = &self.parts.view;
-        let snapshot = view.indexer().snapshot();
-        let changes = view.fanout().changes();
-        self.parts.progress.send_if_modified(|progress| {
-            if progress.generation == snapshot.generation() && progress.stopped == stopped {
-                return false;
-            }
-            progress.resource_version = snapshot.resource_version().cloned();
-            progress.epoch = snapshot.epoch();
-            progress.generation = snapshot.generation();
-            progress.changes = changes;
-            progress.stopped = stopped;
-            true
-        });
-        self.parts.subscribers.cut_laggards(changes);
+    fn shut_down(mut self) {
+        self.publish(self.desk.now());
         let base = self.base_state.borrow().clone();
-        self.parts.state.send_replace(state_of(view, base));
-    }
-
-    fn shut_down(self) {
-        self.publish(true);
-        self.parts.state.send_modify(|state| {
-            state.condition.activity = tidings_engine::reflector::Activity::Stopped;
-        });
-    }
-
-    fn due(&self) -> tokio::time::Instant {
-        let wake_at = self.parts.view.fanout().wake_at();
-        self.started + Duration::from_nanos(wake_at.as_nanos()).min(super::FAR)
-    }
-
-    fn now(&self) -> Instant {
-        let nanos = self.started.elapsed().as_nanos();
-        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let mut state = state_of(&self.parts.view, base);
+        state.condition.activity = Activity::Stopped;
+        self.desk.close(state);
     }
 }
 
 /// The base's state, with what the view has of its own.
 pub(crate) fn state_of<P: Payload>(view: &View<Raw, P>, base: State) -> State {
     let mut state = base;
-    state.condition.synced = view.is_synced();
+    state.condition = condition_of(view, state.condition);
     state.objects = view.indexer().len();
     state.object_bytes = view.indexer().entry_bytes();
     state.poisoned_items = view.poisoned();
@@ -167,6 +127,12 @@ pub(crate) fn state_of<P: Payload>(view: &View<Raw, P>, base: State) -> State {
     state.backlog = view.fanout().backlog();
     state.handlers = view.fanout().handlers().collect();
     state
+}
+
+fn condition_of<P: Payload>(view: &View<Raw, P>, base: Condition) -> Condition {
+    let mut condition = base;
+    condition.synced = view.is_synced();
+    condition
 }
 
 /// What an object is to a view: selected by its labels, and decoded once.

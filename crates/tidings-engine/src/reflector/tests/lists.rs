@@ -452,6 +452,46 @@ fn a_list_that_stalls_is_given_up() {
     );
 }
 
+/// Each item is in time, but the page would never end: it goes the way of a silent one. Each page has
+/// a deadline of its own.
+#[test]
+fn a_page_that_trickles_is_given_up_like_a_silent_one() {
+    let config = Config {
+        list_mode: ListMode::Paged,
+        list_page_deadline: Duration::from_secs(120),
+        ..Config::default()
+    };
+    let script = "
+        start
+        ok
+        t=50s item a@1
+        t=100s page rv=5 b@2 continue=T
+        t=101s ok
+        t=150s item c@3
+        t=200s item d@4
+        t=219s item e@5
+        tick
+        tick
+    ";
+    let (trace, reflector) = trace(config, script);
+    expect![[r#"
+        0.0    start -> LIST limit=500 rv=''; wake 60.0
+        0.0    ok -> replace{; wake 60.0
+        50.0   item a@1 -> a@1; wake 110.0
+        100.0  page rv=5 b@2 continue=T -> b@2; LIST limit=500 continue=T; wake 160.0
+        101.0  ok -> wake 161.0
+        150.0  item c@3 -> c@3; wake 210.0
+        200.0  item d@4 -> d@4; wake 220.0
+        219.0  item e@5 -> e@5; wake 220.0
+        220.0  tick -> }abort; close; wake 221.2
+        221.2  tick -> LIST limit=500 rv=''; wake 281.2
+    "#]]
+    .assert_eq(&trace);
+    let trouble = reflector.condition().trouble.unwrap();
+    assert_eq!(trouble.message, "a page of the list took too long");
+    assert_eq!(reflector.stats().reasons[&WakeReason::Silent], 1);
+}
+
 #[test]
 fn a_list_without_a_version_is_no_list() {
     let config = Config {

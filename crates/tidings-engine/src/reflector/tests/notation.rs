@@ -3,6 +3,7 @@
 //! ```text
 //! start | tick | ok | closed | broken | garbage | stop          (tick: at the time it asked for)
 //! page rv=10 a@7 b@9 ?? [continue=T]                            (??: an item without a key)
+//! item a@7                                                      (of a page that goes on)
 //! ADDED a@7 | MODIFIED a@8 | DELETED a@9 | ADDED ?? | unfit
 //! bookmark 10 | bookmark '' | initial-end 10
 //! refused 429 [reason=Timeout] [cause=..] [retry=3] | error 410 [reason=Expired]
@@ -189,6 +190,7 @@ fn input(words: &[&str]) -> Input<()> {
         "broken" => failure(FailureKind::Transport),
         "garbage" => failure(FailureKind::Undecodable),
         "unfit" => Input::Unfit(Unfit::UnknownType),
+        "item" => Input::Item(received(second)),
         "ADDED" => Input::Event(EventKind::Added, received(second)),
         "MODIFIED" => Input::Event(EventKind::Modified, received(second)),
         "DELETED" => Input::Event(EventKind::Deleted, received(second)),

@@ -245,13 +245,87 @@ async fn a_wrong_kind_is_not_stored() {
     let mut conn = script.accept().await;
     conn.watch_list(&[pod("a", 7)], 10);
     handle.wait_synced(SYNC).await.unwrap();
-    conn.send(event(
-        "ADDED",
-        &pod("s", 11).replace(r#""Pod""#, r#""Secret""#),
-    ));
+    conn.send(event("ADDED", &secret("s", 11)));
     conn.send(event("MODIFIED", &pod("a", 12)));
     shows(&handle, "default/a@12").await;
     until(&handle, |state| state.stats.unfit == 1).await;
+}
+
+fn secret(name: &str, version: u64) -> String {
+    pod(name, version).replace(r#""Pod""#, r#""Secret""#)
+}
+
+/// The first object of a WatchList may be the wrong one, whether the kind was known or not: the
+/// majority is stored, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_kind_that_comes_first_in_a_watch_list_does_not_decide() {
+    let mut script = Script::new();
+    let handle = script.raw();
+    let objects = [secret("s", 6), pod("a", 7), pod("b", 8), pod("c", 9)];
+    let mut conn = script.accept().await;
+    conn.watch_list(&objects, 10);
+    let state = until(&handle, |state| state.condition.trouble.is_some()).await;
+    let message = state.condition.trouble.unwrap().message;
+    let expected = r#"the list has objects of the kind "Pod" where "Secret" was"#;
+    assert!(message.ends_with(expected), "{message}");
+    assert!(handle.store().is_empty() && !state.condition.synced);
+    // Another attempt, not another way: the server can serve WatchLists.
+    let mut conn = script.accept().await;
+    conn.watch_list(&objects, 10);
+    shows(&handle, "default/a@7 default/b@8 default/c@9").await;
+    // The same once the kind is known: the list is not given up for it.
+    conn.send(event("ERROR", r#"{"code":410}"#));
+    let mut conn = script.accept().await;
+    conn.watch_list(&[secret("s", 6), pod("a", 11), pod("b", 8)], 12);
+    conn.send(event("MODIFIED", &secret("s", 13)))
+        .send(event("MODIFIED", &pod("b", 14)));
+    // The wrong one may stand for c, so its absence proves nothing (INV-S11).
+    shows(&handle, "default/a@11 default/b@14 default/c@9").await;
+    let stats = until(&handle, |state| state.stats.unfit == 6).await.stats;
+    assert_eq!((stats.watch_lists, stats.lists), (3, 0));
+}
+
+/// The same in lists that do not say what they have before their items: a plain `List` never does,
+/// and one of custom resources does after them.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_kind_that_comes_first_in_a_list_without_a_head_does_not_decide() {
+    let objects = [secret("s", 6), pod("a", 7), pod("b", 8)].join(",");
+    let meta = r#""apiVersion":"v1","metadata":{"resourceVersion":"10"}"#;
+    let plain = format!(r#"{{"kind":"List",{meta},"items":[{objects}]}}"#);
+    let custom = format!(r#"{{{meta},"items":[{objects}],"kind":"PodList"}}"#);
+    for body in [plain, custom] {
+        let mut script = Script::new();
+        let handle = start(script.builder::<Raw>().list_mode(ListMode::Whole));
+        script.accept().await.ok().send(body.clone()).end();
+        let state = until(&handle, |state| state.condition.trouble.is_some()).await;
+        let trouble = state.condition.trouble.unwrap();
+        assert_eq!(trouble.reason, WakeReason::Undecodable, "{body}");
+        assert!(handle.store().is_empty(), "{body}");
+        script.accept().await.ok().send(body.clone()).end();
+        shows(&handle, "default/a@7 default/b@8").await;
+        let stats = until(&handle, |state| state.stats.unfit == 3).await.stats;
+        assert_eq!(stats.lists, 2, "{body}");
+    }
+}
+
+/// The pages of a list are counted together: a last page of one wrong object is no other list.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_kind_alone_in_a_page_does_not_decide() {
+    let page = |token: &str, objects: &[String]| {
+        format!(
+            r#"{{"kind":"List","apiVersion":"v1","metadata":{{"resourceVersion":"10","continue":"{token}"}},"items":[{}]}}"#,
+            objects.join(",")
+        )
+    };
+    let mut script = Script::new();
+    let handle = start(script.builder::<Raw>().list_mode(ListMode::Paged));
+    let first = page("more", &[pod("a", 7), pod("b", 8)]);
+    script.accept().await.ok().send(first).end();
+    let second = page("", &[secret("s", 6)]);
+    script.accept().await.ok().send(second).end();
+    shows(&handle, "default/a@7 default/b@8").await;
+    let stats = until(&handle, |state| state.stats.unfit == 1).await.stats;
+    assert_eq!((stats.lists, stats.pages), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

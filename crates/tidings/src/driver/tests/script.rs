@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use tidings_api::Resource;
+use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::{

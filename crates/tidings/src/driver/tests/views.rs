@@ -143,6 +143,77 @@ async fn inv_s11_what_one_view_cannot_decode_hurts_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_views_counters_are_held_back_but_the_last_change_before_a_silence_is_counted_soon() {
+    let mut script = Script::new();
+    let base = script.raw();
+    let view = start_view(base.view::<Raw>());
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    view.wait_synced(SYNC).await.unwrap();
+    let mut state = view.watch_state();
+    let mut published = 0;
+    for number in 11..61 {
+        conn.send(event("ADDED", &pod(&format!("b{number}"), number)));
+        let version = ResourceVersion::from_revision(number);
+        assert_eq!(view.wait_for(&version, SYNC).await, WaitOutcome::Reached);
+        published += u32::from(state.has_changed().unwrap());
+        state.borrow_and_update();
+    }
+    assert!(published < 10, "{published} states for 50 events");
+    let counted = state.wait_for(|state| state.objects == 51 && state.stats.events == 50);
+    let counted = tokio::time::timeout(Duration::from_millis(250), counted).await;
+    assert!(counted.is_ok(), "{:?}", view.state());
+}
+
+/// What both builders take reaches the machine in both: indexes, handlers and the lag.
+#[tokio::test(start_paused = true)]
+async fn an_informer_and_a_view_are_built_alike() {
+    let by_name = |entry: &crate::Entry<Raw>, emit: &mut dyn FnMut(&str)| {
+        emit(entry.object.name());
+    };
+    let told = Arc::new(Mutex::new(0));
+    let count = || {
+        let told = Arc::clone(&told);
+        move |_: Event<'_, Raw>| *told.lock().unwrap() += 1
+    };
+    let mut script = Script::new();
+    let twice = script.builder().index("n", by_name).index("n", by_name);
+    let name = "n".to_owned();
+    let refused = Some(crate::BuildError::DuplicateIndex { name });
+    assert_eq!(twice.build().err(), refused);
+    let builder = script.builder().index("n", by_name).handler(count());
+    let base = start(builder.subscription_lag_max(2));
+    let twice = base.view().index("n", by_name).index("n", by_name);
+    assert_eq!(twice.build().err(), refused);
+    let view = base.view().index("n", by_name).handler(count());
+    let view = start_view(view.subscription_lag_max(2));
+    let mut conn = script.accept().await;
+    conn.watch_list(&[pod("a", 7)], 10);
+    for handle in [&base, &view] {
+        shows(handle, "default/a@7").await;
+        assert_eq!(handle.store().by_index("n", "a").unwrap().len(), 1);
+    }
+    let mut subscriptions = [base.subscribe(), view.subscribe()];
+    for subscription in &mut subscriptions {
+        while !matches!(
+            subscription.next().await.unwrap(),
+            SubscriptionEvent::Synced
+        ) {}
+    }
+    for number in 11..21 {
+        conn.send(event("MODIFIED", &pod("a", number)));
+        let version = ResourceVersion::from_revision(number);
+        assert_eq!(view.wait_for(&version, SYNC).await, WaitOutcome::Reached);
+    }
+    for (handle, subscription) in [&base, &view].into_iter().zip(&mut subscriptions) {
+        until(handle, |state| state.stats.events == 10).await;
+        let next = subscription.next().await.unwrap();
+        assert!(matches!(next, SubscriptionEvent::Resync(_)), "{next:?}");
+    }
+    assert_eq!(*told.lock().unwrap(), 22);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_view_ends_with_its_base_and_says_so() {
     for is_dropped in [false, true] {
         let mut script = Script::new();
