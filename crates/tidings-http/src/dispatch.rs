@@ -63,7 +63,7 @@ pub(crate) struct Dispatch {
 }
 
 /// Kept connections of HTTP/1.1 at most; beyond, the oldest is closed.
-const KEPT_MAX: usize = 4;
+const KEPT_MAX: usize = 32;
 
 const USER_AGENT: &str = concat!("tidings/", env!("CARGO_PKG_VERSION"));
 
