@@ -411,6 +411,11 @@ impl Series {
         self.paused_until
     }
 
+    #[cfg(test)]
+    pub(super) fn budgets_len(&self) -> usize {
+        self.budgets.len()
+    }
+
     /// E1 to E3, and that the two maps agree.
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {

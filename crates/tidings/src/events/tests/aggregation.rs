@@ -192,7 +192,13 @@ fn an_object_has_a_budget_that_grows_back() {
         "another object has its own"
     );
     while bench.sent() != "idle" {}
-    bench.pass(5 * MINUTE);
+    assert_eq!(bench.series.budgets_len(), 2);
+    bench.pass(6 * MINUTE);
+    assert_eq!(
+        bench.series.budgets_len(),
+        1,
+        "a whole budget is none to remember"
+    );
     bench.report("Later");
     bench.report("Again");
     assert_eq!(
@@ -248,6 +254,27 @@ fn beyond_the_memory_the_oldest_goes() {
     first.regarding.uid = "u0".to_owned();
     bench.take(first);
     assert_eq!(bench.sent(), "create R0 x1", "a new event");
+}
+
+/// What waits to be sent is not what goes.
+#[test]
+fn beyond_the_memory_the_oldest_that_is_idle_goes() {
+    let limits = EventLimits {
+        queue_max: 2,
+        series_max: 4,
+        ..EventLimits::default()
+    };
+    let mut bench = bench(limits);
+    for number in 0..4 {
+        bench.report(&format!("R{number}"));
+        bench.sent();
+    }
+    bench.report("R0");
+    bench.report("R4");
+    assert_eq!(bench.sent(), "patch R0 x2");
+    assert_eq!(bench.sent(), "create R4 x1");
+    bench.report("R1");
+    assert_eq!(bench.sent(), "create R1 x1", "it went");
 }
 
 #[test]
