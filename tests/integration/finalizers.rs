@@ -209,3 +209,24 @@ async fn another_object_of_the_same_name_is_left_alone() {
     assert_eq!(stage.live().await["metadata"]["finalizers"], json!([OURS]));
     stage.server.shutdown().await;
 }
+
+#[tokio::test]
+async fn pr_f3_a_cleanup_that_is_cut_off_begins_anew() {
+    let stage = stage().await;
+    stage.create(json!([OURS])).await;
+    stage.delete().await;
+    let deleted = stage.live().await;
+    let begun = tokio::sync::Notify::new();
+    let cleanup = || async {
+        begun.notify_one();
+        std::future::pending::<Result<(), Infallible>>().await
+    };
+    let (finalizer, key) = (Finalizer::new(OURS), key("default/a"));
+    tokio::select! {
+        ended = finalizer.run(&stage.maps, &key, &deleted, cleanup) => panic!("{ended:?}"),
+        () = begun.notified() => {}
+    }
+    assert_eq!(stage.live().await["metadata"]["finalizers"], json!([OURS]));
+    assert_eq!(stage.run(&deleted).await, Finalized::CleanedUp);
+    assert_eq!(stage.cleanups(), 1);
+}

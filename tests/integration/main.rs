@@ -6,6 +6,7 @@ mod answers;
 mod bad_config;
 mod bad_input;
 mod changes;
+mod events;
 mod faults;
 mod finalizers;
 mod leader;

@@ -6,7 +6,8 @@
 //! every change in the informer's own task, after the store has it; a [`Subscription`] is told
 //! what changed since it last looked, in any task, however slow.
 //!
-//! [`Api`] reads and writes single objects, and tells a [`WriteObserver`] of each write.
+//! [`Api`] reads and writes single objects, and tells a [`WriteObserver`] of each write; [`Finalizer`],
+//! [`OwnerReference`] and [`EventRecorder`] are what controllers need beside it.
 //!
 //! What it does with faults is written down: the decision table and the invariants in `docs/`.
 
@@ -17,6 +18,7 @@ pub mod transport;
 mod api;
 mod driver;
 mod error;
+mod events;
 mod factory;
 mod informer;
 mod leader;
@@ -62,6 +64,9 @@ pub use self::{
         WriteOutcome, WriteTarget, Written, retry_if, retry_on_conflict,
     },
     error::{BuildError, Stopped, SyncError},
+    events::{
+        EventLimits, EventRecorder, EventReport, EventSender, EventSource, EventStats, Severity,
+    },
     factory::{Factory, SharedInformer},
     informer::{Informer, InformerBuilder, InformerHandle},
     leader::{

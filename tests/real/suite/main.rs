@@ -13,3 +13,4 @@ mod history;
 mod load;
 mod tokens;
 mod views;
+mod writes;

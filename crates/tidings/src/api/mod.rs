@@ -98,6 +98,14 @@ impl Api {
         ResourceApi::new(self.clone(), resource.clone())
     }
 
+    /// The same without an observer.
+    pub(crate) fn unobserved(&self) -> Self {
+        Self {
+            observer: None,
+            ..self.clone()
+        }
+    }
+
     /// The client underneath.
     #[must_use]
     pub const fn client(&self) -> &Client {
