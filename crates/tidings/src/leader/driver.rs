@@ -7,23 +7,19 @@
 //! D2  What is published is what the elector says, before anything is waited for.
 //! D3  The watch only adds: if it fails, or is refused, the polls go on without it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tidings_api::Instant;
 use tidings_engine::{
     entry::Value,
-    lease::{Input, LeaderElector, Output, RequestId, StopReason, Wall, WriteOutcome},
+    lease::{Input, LeaderElector, Output, RequestId, StopReason, WriteOutcome},
 };
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     Leadership,
     object::LeaseObject,
+    wall,
     wire::{Answered, Wire, is_at},
 };
 use crate::{informer::Informer, informer::InformerHandle, state::Progress};
@@ -124,7 +120,7 @@ async fn answer(request: &mut Option<RequestFuture>) -> Answered {
 impl Driver {
     fn feed(&mut self, input: Input) {
         let now = self.now();
-        self.elector.handle(now, wall(), input);
+        self.elector.handle(now, wall::now(), input);
         loop {
             match self.elector.poll_output() {
                 Output::Idle { wake_at } => {
@@ -290,13 +286,6 @@ impl Answered {
             is_unauthorized: false,
         }
     }
-}
-
-/// The wall clock, for the record alone.
-fn wall() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.map_or(0, |since| since.as_micros());
-    Wall(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);

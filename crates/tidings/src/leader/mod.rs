@@ -11,6 +11,7 @@
 
 mod driver;
 mod object;
+mod wall;
 mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -53,7 +53,8 @@ impl Transport for Fake {
         let body = Box::new(Once(Some(body.to_string().into())));
         let response = Response::new(code, "application/json".to_owned(), body);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let answered = Instant::now() + Duration::from_millis(20);
+            tokio::time::sleep_until(answered).await;
             Ok(response)
         })
     }
@@ -123,7 +124,8 @@ impl Fake {
 }
 
 async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    tokio::time::sleep_until(until).await;
 }
 
 #[tokio::test(start_paused = true)]
