@@ -3,11 +3,16 @@
 //! The watch is refused throughout, so that what is shown here is shown with polls alone; with the watch the
 //! elections run over sockets, in `tests/integration/leader.rs`.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tidings_engine::lease::StopReason;
+use tokio::time::Instant;
 
 use super::*;
 use crate::transport::{Body, Opening, Purpose, Response, TransportFailure};
@@ -165,9 +170,11 @@ async fn ctl_l9_a_leader_whose_server_hangs_leads_until_its_deadline_and_no_long
     assert!(late <= Duration::from_millis(5), "{late:?}");
     assert!(!leader.is_leader() && leader.fencing().is_none());
     pass(1).await;
+    let leadership = leader.leadership();
+    assert_eq!(leadership.stopped_leading, Some(StopReason::Expired));
     assert_eq!(
-        leader.leadership().stopped_leading,
-        Some(StopReason::Expired)
+        leadership.trouble.as_deref(),
+        Some("the last request was not answered in time")
     );
     fake.0.lock().hang = 0;
     // Nobody else took it: the same token.
