@@ -7,23 +7,19 @@
 //! D2  What is published is what the elector says, before anything is waited for.
 //! D3  The watch only adds: if it fails, or is refused, the polls go on without it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tidings_api::Instant;
+use tidings_api::{Instant, ResourceVersion};
 use tidings_engine::{
     entry::Value,
-    lease::{Input, LeaderElector, Output, RequestId, StopReason, Wall, WriteOutcome},
+    lease::{Input, LeaderElector, Output, RequestId, StopReason, WriteOutcome},
 };
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     Leadership,
     object::LeaseObject,
+    wall,
     wire::{Answered, Wire, is_at},
 };
 use crate::{informer::Informer, informer::InformerHandle, state::Progress};
@@ -124,31 +120,26 @@ async fn answer(request: &mut Option<RequestFuture>) -> Answered {
 impl Driver {
     fn feed(&mut self, input: Input) {
         let now = self.now();
-        self.elector.handle(now, wall(), input);
+        self.elector.handle(now, wall::now(), input);
         loop {
             match self.elector.poll_output() {
                 Output::Idle { wake_at } => {
                     self.wake_at = wake_at;
                     break;
                 }
-                Output::Get { id } => self.request = Some(Box::pin(self.wire.clone().get(id))),
+                Output::Get { id } => self.send(self.wire.clone().get(id)),
                 Output::Create { id, record } => {
-                    let request = self.wire.clone().create(id, self.blank.clone(), record);
-                    self.request = Some(Box::pin(request));
+                    self.send(self.wire.clone().create(id, self.blank.clone(), record));
                 }
                 Output::Update {
                     id,
                     record,
                     version,
-                } => {
-                    let held = self.watched.as_deref().filter(|it| is_at(it, &version));
-                    let last = self.answered.as_ref().filter(|it| is_at(it, &version));
-                    self.request = Some(match last.or(held) {
-                        Some(base) => Box::pin(self.wire.clone().update(id, base.clone(), record)),
-                        // Never so, but it would be wrong to write without the rest of the object.
-                        None => Box::pin(std::future::ready(Answered::conflict(id))),
-                    });
-                }
+                } => match self.base(&version) {
+                    Some(base) => self.send(self.wire.clone().update(id, base, record)),
+                    // Never so, but it would be wrong to write without the rest of the object.
+                    None => self.send(std::future::ready(Answered::conflict(id))),
+                },
                 Output::BecameLeader { fencing, .. } => {
                     tracing::info!(lease = %self.key, fencing, "leading");
                     self.stopped_leading = None;
@@ -167,6 +158,20 @@ impl Driver {
             }
         }
         self.publish();
+    }
+
+    /// Sends a request in the place of the one before (D1).
+    fn send(&mut self, request: impl Future<Output = Answered> + Send + 'static) {
+        if self.request.replace(Box::pin(request)).is_some() {
+            self.trouble = Some("the last request was not answered in time".to_owned());
+        }
+    }
+
+    /// The Lease at a version that is to be replaced.
+    fn base(&self, version: &ResourceVersion) -> Option<LeaseObject> {
+        let known = [self.answered.as_ref(), self.watched.as_deref()];
+        let mut known = known.into_iter().flatten();
+        known.find(|object| is_at(object, version)).cloned()
     }
 
     fn handle_answer(&mut self, answered: Answered) {
@@ -290,13 +295,6 @@ impl Answered {
             is_unauthorized: false,
         }
     }
-}
-
-/// The wall clock, for the record alone.
-fn wall() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.map_or(0, |since| since.as_micros());
-    Wall(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);

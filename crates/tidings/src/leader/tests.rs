@@ -3,11 +3,16 @@
 //! The watch is refused throughout, so that what is shown here is shown with polls alone; with the watch the
 //! elections run over sockets, in `tests/integration/leader.rs`.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tidings_engine::lease::StopReason;
+use tokio::time::Instant;
 
 use super::*;
 use crate::transport::{Body, Opening, Purpose, Response, TransportFailure};
@@ -53,7 +58,8 @@ impl Transport for Fake {
         let body = Box::new(Once(Some(body.to_string().into())));
         let response = Response::new(code, "application/json".to_owned(), body);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let answered = Instant::now() + Duration::from_millis(20);
+            tokio::time::sleep_until(answered).await;
             Ok(response)
         })
     }
@@ -123,7 +129,8 @@ impl Fake {
 }
 
 async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    tokio::time::sleep_until(until).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,9 +170,11 @@ async fn ctl_l9_a_leader_whose_server_hangs_leads_until_its_deadline_and_no_long
     assert!(late <= Duration::from_millis(5), "{late:?}");
     assert!(!leader.is_leader() && leader.fencing().is_none());
     pass(1).await;
+    let leadership = leader.leadership();
+    assert_eq!(leadership.stopped_leading, Some(StopReason::Expired));
     assert_eq!(
-        leader.leadership().stopped_leading,
-        Some(StopReason::Expired)
+        leadership.trouble.as_deref(),
+        Some("the last request was not answered in time")
     );
     fake.0.lock().hang = 0;
     // Nobody else took it: the same token.
@@ -335,9 +344,10 @@ async fn ctl_l14_cg_e9_a_hanging_election_is_no_leader_and_unhealthy() {
     // From here on the election is not polled.
     pass(9).await;
     assert!(leader.is_leader());
-    pass(1).await;
-    assert!(!leader.is_leader() && leader.leadership().is_leader);
+    let valid_until = leader.leadership().valid_until.unwrap();
     leader.wait_not_leader().await;
+    assert!(Instant::now() - valid_until < Duration::from_millis(5));
+    assert!(!leader.is_leader() && leader.leadership().is_leader);
     pass(4).await;
     assert_eq!(leader.check(Duration::ZERO), Ok(()));
     pass(2).await;
@@ -378,5 +388,38 @@ async fn ctl_l1_an_election_that_cannot_be_held_is_not_built() {
             matches!(error, ElectionError::Path(_)),
             "{namespace} {name}"
         );
+    }
+}
+
+/// What a refusal says about the write: it lost, it is certainly not stored, or nobody knows.
+#[tokio::test(start_paused = true)]
+async fn cg_e5_a_refused_write_is_lost_not_stored_or_in_doubt() {
+    use tidings_engine::lease::{Input, Record, RequestId, WriteOutcome};
+
+    let retry_after = None;
+    for (code, expected) in [
+        (404, WriteOutcome::Conflict),
+        (409, WriteOutcome::Conflict),
+        (410, WriteOutcome::Conflict),
+        (401, WriteOutcome::Refused { retry_after }),
+        (403, WriteOutcome::Refused { retry_after }),
+        (422, WriteOutcome::Refused { retry_after }),
+        (429, WriteOutcome::Refused { retry_after }),
+        (500, WriteOutcome::Unknown),
+        (503, WriteOutcome::Unknown),
+        (504, WriteOutcome::Unknown),
+    ] {
+        let fake = Fake::default();
+        fake.0.lock().refuse.push(code);
+        let wire = fake.candidate("a").parts.wire;
+        let blank = LeaseObject::new("ns", "x");
+        let answered = wire.create(RequestId(7), blank, Record::default()).await;
+        let outcome = expected;
+        let input = Input::WriteAnswered {
+            id: RequestId(7),
+            outcome,
+        };
+        assert_eq!(answered.input, input, "{code}");
+        assert_eq!(answered.is_unauthorized, code == 401);
     }
 }
