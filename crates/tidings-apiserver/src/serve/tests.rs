@@ -377,3 +377,6 @@ async fn a_token_is_asked_for_and_loopback_is_all_without_one() {
     assert_eq!(code(&server, &format!("GET {PODS}"), bearer, "").await, 200);
     server.shutdown().await;
 }
+
+mod answers;
+mod writes;

@@ -201,9 +201,6 @@ impl State {
         if terms.is_strict() {
             self.check_home(resource, &document, &name)?;
         }
-        if self.get(resource, &key).is_some() {
-            return Err(Refusal::already_exists(&row, &name));
-        }
         self.begin(&row, &mut document, terms);
         if terms.is_strict() {
             self.complete(&row, None, &mut document, terms)?;
@@ -211,6 +208,10 @@ impl State {
                 managed::note_update(&row, None, &mut document, terms);
             }
             self.settle(resource, None, &mut document, terms)?;
+        }
+        // Last: an object that could not be is told so, even where there is one of its name.
+        if self.get(resource, &key).is_some() {
+            return Err(Refusal::already_exists(&row, &name));
         }
         let rv = if terms.dry_run { 0 } else { self.rv + 1 };
         let stored = self.lay_out(resource, document, rv);
