@@ -166,11 +166,12 @@ impl Refusal {
 
     /// 409 that names the object by its kind, as deletions do.
     pub(crate) fn kind_conflict(row: &KindRow, name: &str, why: &str) -> Self {
-        let kind = &row.kind;
+        let kind = group_kind(&row.kind, &row.group);
         let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
         Self {
             name: name.to_owned(),
-            kind: kind.to_string(),
+            group: row.group.to_string(),
+            kind: row.kind.to_string(),
             ..Self::new(409, "Conflict", message)
         }
     }
@@ -213,11 +214,7 @@ impl Refusal {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let full = if group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}.{group}")
-        };
+        let full = group_kind(kind, group);
         let message = format!("{full} \"{name}\" is invalid: {causes_text}");
         Self {
             name: name.to_owned(),
@@ -297,6 +294,15 @@ impl Refusal {
         };
         // Strings and numbers only: writing them to memory cannot fail.
         serde_json::to_vec(&status).unwrap_or_default()
+    }
+}
+
+/// `Kind`, or `Kind.group`.
+fn group_kind(kind: &str, group: &str) -> String {
+    if group.is_empty() {
+        kind.to_owned()
+    } else {
+        format!("{kind}.{group}")
     }
 }
 

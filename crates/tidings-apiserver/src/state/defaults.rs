@@ -6,11 +6,17 @@
 //! Source: kubernetes pkg/apis/{core,apps,batch}/v1/defaults.go, pkg/registry/core/{pod,service,namespace}
 //! and plugin/pkg/admission/namespace/lifecycle @v1.36.3; the sentences are those of a real server.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{State, delete::DEFINITIONS, write::Terms};
+use super::{
+    State,
+    address::keep_address,
+    delete::DEFINITIONS,
+    names::{check_finalizers, check_metadata},
+    write::Terms,
+};
 use crate::{
     kind::KindRow,
     refusal::{Refusal, RefusalCause},
@@ -140,7 +146,7 @@ impl State {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        check_owner_references(&row, &name, document)?;
+        check_metadata(&row, &name, document)?;
         if let Some(old) = old {
             check_finalizers(&row, &name, old, document)?;
         }
@@ -155,73 +161,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// Gives a service an address of its own; one that it asks for must be free.
-    fn give_address(
-        &mut self,
-        row: &KindRow,
-        name: &str,
-        old: Option<&Value>,
-        document: &mut Value,
-    ) -> Result<(), Refusal> {
-        let spec = &document["spec"];
-        let asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
-        if spec["type"] == "ExternalName" {
-            return Ok(());
-        }
-        let before = old.and_then(|old| old["spec"]["clusterIP"].as_str());
-        if before == Some(&*asked) && !asked.is_empty() {
-            return Ok(());
-        }
-        if before.is_some_and(|it| !it.is_empty() && it != asked) {
-            let message = format!("Invalid value: [\"{asked}\"]: may not change once set");
-            let field = "spec.clusterIPs[0]";
-            return Err(Refusal::invalid_field(
-                row,
-                name,
-                "FieldValueInvalid",
-                field,
-                message,
-            ));
-        }
-        let used = self.addresses();
-        if used.contains(&asked) {
-            let message = format!(
-                "Invalid value: [\"{asked}\"]: failed to allocate IP {asked}: provided IP is already \
-                 allocated"
-            );
-            let field = "spec.clusterIPs";
-            return Err(Refusal::invalid_field(
-                row,
-                name,
-                "FieldValueInvalid",
-                field,
-                message,
-            ));
-        }
-        let mut address = asked;
-        while address.is_empty() || used.contains(&address) {
-            // 10.96.0.0/12 without its first two addresses: the second is the API server's own.
-            let offset = 2 + self.next_address % ((1 << 20) - 3);
-            self.next_address = self.next_address.wrapping_add(1);
-            address = Ipv4Addr::from(SERVICE_NET + offset).to_string();
-        }
-        document["spec"]["clusterIPs"] = json!([address]);
-        document["spec"]["clusterIP"] = address.into();
-        Ok(())
-    }
-
-    /// The addresses that services have.
-    fn addresses(&self) -> BTreeSet<String> {
-        let Some(services) = self.resource("", "v1", "services") else {
-            return BTreeSet::new();
-        };
-        let field = self.kind(services).field("spec.clusterIP");
-        let all = self.objects(services).values();
-        let addresses = all.filter_map(|service| service.field(field?));
-        let addresses = addresses.filter(|it| !matches!(*it, "" | "None"));
-        addresses.map(str::to_owned).collect()
-    }
 }
 
 fn begin_namespace(document: &mut Value) {
@@ -229,75 +168,6 @@ fn begin_namespace(document: &mut Value) {
     document["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
     document["spec"] = json!({ "finalizers": ["kubernetes"] });
     document["status"] = json!({ "phase": "Active" });
-}
-
-/// An update that says nothing of the service's address keeps it.
-fn keep_address(old: Option<&Value>, document: &mut Value) {
-    let Some(old) = old else { return };
-    if document["spec"]["type"] == "ExternalName" {
-        return;
-    }
-    for field in ["clusterIP", "clusterIPs"] {
-        if document["spec"][field].is_null() && !old["spec"][field].is_null() {
-            document["spec"][field] = old["spec"][field].clone();
-        }
-    }
-}
-
-fn check_owner_references(row: &KindRow, name: &str, document: &Value) -> Result<(), Refusal> {
-    let mut causes = Vec::new();
-    let owners = document["metadata"]["ownerReferences"].as_array();
-    for owner in owners.into_iter().flatten() {
-        for (field, why) in [
-            ("apiVersion", "version must not be empty"),
-            ("kind", "must not be empty"),
-            ("name", "must not be empty"),
-            ("uid", "must not be empty"),
-        ] {
-            if owner[field].as_str().is_none_or(str::is_empty) {
-                let message = format!("Invalid value: \"\": {why}");
-                let field = format!("metadata.ownerReferences.{field}");
-                causes.push(RefusalCause::new("FieldValueInvalid", message, &field));
-            }
-        }
-    }
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::invalid_object(row, name, causes))
-}
-
-/// pr-N12: an object that is being deleted gets no new finalizers.
-fn check_finalizers(row: &KindRow, name: &str, old: &Value, new: &Value) -> Result<(), Refusal> {
-    if old["metadata"]["deletionTimestamp"].is_null() {
-        return Ok(());
-    }
-    let list = |document: &Value| {
-        let list = document["metadata"]["finalizers"].as_array().cloned();
-        list.unwrap_or_default()
-    };
-    let before = list(old);
-    let added: Vec<String> = list(new)
-        .iter()
-        .filter(|it| !before.contains(it))
-        .map(Value::to_string)
-        .collect();
-    if added.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new \
-         finalizers []string{{{}}}",
-        added.join(", ")
-    );
-    let field = "metadata.finalizers";
-    Err(Refusal::invalid_field(
-        row,
-        name,
-        "FieldValueForbidden",
-        field,
-        message,
-    ))
 }
 
 /// Typed objects know no nulls but in place of nothing.
@@ -393,9 +263,6 @@ const DEFAULTS: &[Default] = &[
     default("batch", "Job", "spec.completions", "1"),
     default("batch", "Job", "spec.parallelism", "1"),
 ];
-
-/// 10.96.0.0/12.
-const SERVICE_NET: u32 = (10 << 24) | (96 << 16);
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 //! T3  A change keeps the state before it, so that selection can be decided on both (pr-E3).
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
+mod address;
 mod apply;
 mod collect;
 mod defaults;
@@ -21,7 +22,9 @@ mod discovery;
 mod fields;
 mod list;
 mod managed;
+mod names;
 mod object;
+mod patch;
 mod scale;
 mod schema;
 mod shape;
@@ -42,9 +45,10 @@ pub use self::{
     delete::{DeleteOptions, Preconditions, Propagation},
     list::{ListQuery, Match, Page},
     object::Stored,
+    patch::Patch,
     schema::Schema,
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
-    write::{Admission, Effect, Outcome, Part, Patch, Terms, Written},
+    write::{Admission, Effect, Outcome, Part, Terms, Written},
 };
 use crate::{
     kind::{KindRow, built_in},

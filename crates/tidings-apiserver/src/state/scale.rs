@@ -7,10 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Outcome, Part, Patch, State, Stored,
-    write::{Terms, patched},
-};
+use super::{Outcome, Part, Patch, State, Stored, names::check_name, patch::patched, write::Terms};
 use crate::refusal::Refusal;
 
 impl State {
@@ -86,6 +83,9 @@ impl State {
                 return Err(Refusal::unknown_patch(&row));
             }
             Some(patch) => patched(&row, &mut wanted, patch, body)?,
+        }
+        if !wanted["metadata"]["name"].is_null() {
+            check_name(&wanted, &old.name)?;
         }
         let replicas = wanted["spec"]
             .get("replicas")

@@ -8,8 +8,8 @@
 use serde_json::{Map, Value};
 
 use super::{
+    patch::type_of,
     shape::{Listing, Shape},
-    write::type_of,
 };
 use crate::refusal::{Refusal, RefusalCause};
 

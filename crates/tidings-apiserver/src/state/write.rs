@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tidings_api::frame::EventKind;
 
-use super::{Change, State, Stored, apply, managed, shape::Shape, strategic};
+use super::{Change, State, Stored, managed, names::check_name};
 use crate::{kind::KindRow, refusal::Refusal, seed::timestamp};
 
 /// The object as it is after a write, or was last.
@@ -38,20 +38,6 @@ pub enum Effect {
     Deleted,
     /// The object is as it was, or has changed.
     Updated,
-}
-
-/// A patch, by its media type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "what this server supports")]
-pub enum Patch {
-    /// `application/apply-patch+yaml`.
-    Apply,
-    /// `application/json-patch+json`.
-    Json,
-    /// `application/merge-patch+json`.
-    Merge,
-    /// `application/strategic-merge-patch+json`.
-    Strategic,
 }
 
 /// Which part of an object a write may change (pr-N10).
@@ -146,17 +132,6 @@ impl State {
         updated.map(|outcome| outcome.object)
     }
 
-    /// Patches an object.
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
-    pub fn patch(&mut self, resource: usize, key: &str, patch: Patch, body: &[u8]) -> Written {
-        let terms = Terms::open(0);
-        let patched = self.patch_with(resource, key, patch, body, Part::Whole, &terms);
-        patched.map(|outcome| outcome.object)
-    }
-
     /// Creates an object.
     ///
     /// # Errors
@@ -186,7 +161,7 @@ impl State {
     }
 
     /// Puts a new object in its place.
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         resource: usize,
         namespace: Option<&str>,
@@ -255,7 +230,7 @@ impl State {
     }
 
     /// Puts a document in place of an object, as far as the part goes.
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         resource: usize,
         old: &Arc<Stored>,
@@ -313,97 +288,9 @@ impl State {
         Ok(Outcome { object, effect })
     }
 
-    /// Patches a part of an object; what the patch does elsewhere is dropped.
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
-    pub fn patch_with(
-        &mut self,
-        resource: usize,
-        key: &str,
-        patch: Patch,
-        body: &[u8],
-        part: Part,
-        terms: &Terms<'_>,
-    ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
-        if patch == Patch::Apply {
-            let config = parse_applied(&row, body)?;
-            return self.apply_with(resource, key, config, part, terms);
-        }
-        let old = self.existing(resource, key)?;
-        let mut document = self.places[resource].view.document(&old);
-        patched(&row, &mut document, patch, body)?;
-        let name = document["metadata"]["name"].as_str().unwrap_or_default();
-        if terms.is_strict() && !name.is_empty() {
-            check_name(&document, &old.name)?;
-        }
-        self.check_kind(resource, &document)?;
-        let document = self.places[resource].view.stored(document);
-        self.replace(resource, &old, document, part, terms, false)
-    }
-
-    /// Applies a configuration: creates the object, or merges it into what is there.
-    fn apply_with(
-        &mut self,
-        resource: usize,
-        key: &str,
-        mut config: Value,
-        part: Part,
-        terms: &Terms<'_>,
-    ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
-        let name = key.rsplit('/').next().unwrap_or(key).to_owned();
-        let namespace = key
-            .rsplit_once('/')
-            .map(|(namespace, _)| namespace.to_owned());
-        if !config["metadata"].is_object() {
-            config["metadata"] = Value::Object(Map::new());
-        }
-        if !config["metadata"]["managedFields"].is_null() {
-            return Err(Refusal::bad_request("metadata.managedFields must be nil"));
-        }
-        let config = self.places[resource].view.stored(config);
-        match self.get(resource, key).cloned() {
-            Some(old) => {
-                if !config["metadata"]["name"].is_null() {
-                    check_name(&config, &old.name)?;
-                }
-                check_version(&row, &old, &config)?;
-                let was = self.as_stored(resource, &old);
-                let new = apply::applied(&row, Some(&was), &config, part, terms)?;
-                // Whoever owned metadata and applies none has taken the name away, too.
-                check_name(&new, &old.name)?;
-                self.replace(resource, &old, new, part, terms, true)
-            }
-            None if part == Part::Status => Err(Refusal::not_found(&row, &name)),
-            None => {
-                check_name(&config, &name)?;
-                if let Some(uid) = config["metadata"]["uid"]
-                    .as_str()
-                    .filter(|uid| !uid.is_empty())
-                {
-                    let why = format!(
-                        "uid mismatch: the provided object specified uid {uid}, and no existing \
-                         object was found"
-                    );
-                    return Err(Refusal::conflict(&row, &name, &why));
-                }
-                let mut new = apply::applied(&row, None, &config, part, terms)?;
-                new["apiVersion"] = row.api_version().into();
-                new["kind"] = row.kind.to_string().into();
-                if let Some(meta) = new["metadata"].as_object_mut() {
-                    meta.remove("resourceVersion");
-                }
-                self.insert(resource, namespace.as_deref(), new, terms, true)
-            }
-        }
-    }
-
     /// A stored object as a document of the kind as which it is stored, at the version that is asked
     /// through.
-    fn as_stored(&self, resource: usize, object: &Stored) -> Value {
+    pub(super) fn as_stored(&self, resource: usize, object: &Stored) -> Value {
         let mut document = object.document();
         document["apiVersion"] = self.kind(resource).api_version().into();
         document
@@ -440,96 +327,6 @@ impl State {
         let name = key.rsplit('/').next().unwrap_or(key);
         let found = self.get(resource, key).cloned();
         found.ok_or_else(|| Refusal::not_found(self.kind(resource), name))
-    }
-
-    fn check_kind(&self, resource: usize, document: &Value) -> Result<(), Refusal> {
-        let row = self.kind(resource);
-        let kind = document["kind"].as_str().unwrap_or_default();
-        let version = document["apiVersion"].as_str().unwrap_or_default();
-        let own = row.api_version();
-        let fits = (kind.is_empty() || kind == row.kind) && (version.is_empty() || version == own);
-        if fits {
-            return Ok(());
-        }
-        let message = if row.is_custom() && version != own {
-            format!(
-                "the API version in the data ({version}) does not match the expected API version \
-                 ({own})"
-            )
-        } else {
-            let wanted = &row.kind;
-            let kind = if kind.is_empty() { wanted } else { kind };
-            format!("{kind} in version \"{version}\" cannot be handled as a {wanted}")
-        };
-        Err(Refusal::bad_request(message))
-    }
-
-    fn place(
-        &self,
-        resource: usize,
-        namespace: Option<&str>,
-        document: &mut Value,
-    ) -> Result<(), Refusal> {
-        let is_namespaced = self.kind(resource).namespaced;
-        let Some(meta) = document["metadata"].as_object_mut() else {
-            return Ok(());
-        };
-        if !is_namespaced {
-            meta.remove("namespace");
-            return Ok(());
-        }
-        let said = meta
-            .get("namespace")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let namespace = namespace.unwrap_or(said);
-        if namespace.is_empty() || (!said.is_empty() && said != namespace) {
-            let message = "the namespace of the provided object does not match the namespace sent \
-                           on the request";
-            return Err(Refusal::bad_request(message));
-        }
-        let namespace = namespace.to_owned();
-        meta.insert("namespace".to_owned(), namespace.into());
-        Ok(())
-    }
-
-    /// The name of a new object, made up where only its beginning is given.
-    fn name(
-        &mut self,
-        row: &KindRow,
-        document: &mut Value,
-        terms: &Terms<'_>,
-    ) -> Result<String, Refusal> {
-        let meta = &mut document["metadata"];
-        if meta["name"].as_str().is_none_or(str::is_empty) {
-            let prefix = meta["generateName"].as_str();
-            let Some(prefix) = prefix.filter(|text| !text.is_empty()) else {
-                let message = "Required value: name or generateName is required";
-                let field = "metadata.name";
-                return Err(Refusal::invalid_field(
-                    row,
-                    "",
-                    "FieldValueRequired",
-                    field,
-                    message,
-                ));
-            };
-            meta["name"] = format!("{prefix}{}", self.seed.suffix()).into();
-        }
-        let name = meta["name"].as_str().unwrap_or_default().to_owned();
-        let is_open = !terms.is_strict() && !name.contains('/') && name.len() <= 253;
-        if is_open || is_name(&name) {
-            return Ok(name);
-        }
-        let message = format!("Invalid value: \"{name}\": {NOT_A_NAME}");
-        let field = "metadata.name";
-        Err(Refusal::invalid_field(
-            row,
-            &name,
-            "FieldValueInvalid",
-            field,
-            message,
-        ))
     }
 
     pub(super) fn put(
@@ -599,7 +396,7 @@ fn key_of(document: &Value) -> String {
 }
 
 /// An object that says who it is must be the one that is meant.
-fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Refusal> {
+pub(super) fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Refusal> {
     let Some(meta) = document["metadata"].as_object() else {
         return Err(Refusal::bad_request("the body has no metadata"));
     };
@@ -617,98 +414,6 @@ fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Re
         return Err(Refusal::conflict(row, &old.name, &why));
     }
     Ok(())
-}
-
-fn check_name(document: &Value, wanted: &str) -> Result<(), Refusal> {
-    let message = match document["metadata"]["name"].as_str().unwrap_or_default() {
-        "" => format!(
-            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
-        ),
-        name if name != wanted => {
-            format!("the name of the object ({name}) does not match the name on the URL ({wanted})")
-        }
-        _ => return Ok(()),
-    };
-    Err(Refusal::bad_request(message))
-}
-
-pub(super) fn patched(
-    row: &KindRow,
-    document: &mut Value,
-    patch: Patch,
-    body: &[u8],
-) -> Result<(), Refusal> {
-    let parsed = |what: &str| -> Result<Value, Refusal> {
-        let patch: Value = serde_json::from_slice(body)
-            .map_err(|error| Refusal::bad_request(format!("{what}{error}")))?;
-        if patch.is_object() {
-            return Ok(patch);
-        }
-        let is = type_of(&patch);
-        Err(Refusal::bad_request(format!(
-            "{what}json: cannot unmarshal {is} into Go value of type map[string]interface {{}}"
-        )))
-    };
-    match patch {
-        Patch::Apply => {}
-        Patch::Merge => json_patch::merge(document, &parsed("error decoding patch: ")?),
-        Patch::Strategic if row.is_custom() => return Err(Refusal::unknown_patch(row)),
-        Patch::Strategic => {
-            let patch = parsed("")?;
-            if let (Some(document), Some(patch)) = (document.as_object_mut(), patch.as_object()) {
-                strategic::patch(Shape::of(row), document, patch)?;
-            }
-        }
-        Patch::Json => {
-            let patch: json_patch::Patch = serde_json::from_slice(body)
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-            let applied = json_patch::patch(document, &patch);
-            applied.map_err(|_| Refusal::inapplicable())?;
-        }
-    }
-    Ok(())
-}
-
-/// The body of an apply, YAML or the JSON in it, which says what it is.
-fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
-    let bad = |error: &dyn std::fmt::Display| {
-        Refusal::bad_request(format!("error decoding YAML: {error}"))
-    };
-    let config: Value = match serde_json::from_slice(body) {
-        Ok(config) => config,
-        Err(_) => {
-            let text = std::str::from_utf8(body).map_err(|error| bad(&error))?;
-            serde_saphyr::from_str(text).map_err(|error| bad(&error))?
-        }
-    };
-    if !config.is_object() {
-        let is = type_of(&config);
-        let why = format!(
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {is} into Go value \
-             of type map[string]interface {{}}"
-        );
-        return Err(bad(&why));
-    }
-    let text = |name: &str| config[name].as_str().unwrap_or_default();
-    let (version, kind) = (text("apiVersion"), text("kind"));
-    if version != row.api_version() || kind != row.kind {
-        let slash = if version.contains('/') { "" } else { "/" };
-        let message = format!("invalid object type: {slash}{version}, Kind={kind}");
-        return Err(Refusal::bad_request(message));
-    }
-    Ok(config)
-}
-
-/// A value's type as the server's language calls it.
-pub(super) fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Array(_) => "array",
-        Value::Bool(_) => "bool",
-        Value::Null => "null",
-        Value::Number(_) => "number",
-        Value::Object(_) => "object",
-        Value::String(_) => "string",
-    }
 }
 
 /// An object as it was, with the status of another, and the managers that this one names.
@@ -759,23 +464,6 @@ fn is_finished(row: &KindRow, document: &Value) -> bool {
         && is_free(&meta["finalizers"])
         && (!row.is("", "Namespace") || is_free(&document["spec"]["finalizers"]))
 }
-
-/// Whether a name is a DNS subdomain.
-fn is_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty()
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
-const NOT_A_NAME: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-    characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', \
-    regex used for validation is \
-    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
 /// What a client cannot change.
 const SERVER_FIELDS: [&str; 7] = [
