@@ -26,6 +26,7 @@ use crate::{
         Admission, DeleteOptions, Effect, Outcome, Part, Patch, Preconditions, Propagation, State,
         Terms,
     },
+    yaml,
 };
 
 /// The request body's bound (pr-N9).
@@ -195,10 +196,7 @@ impl Received {
             "" | "application/json" => {
                 serde_json::from_slice(&self.body).map_err(|error| parse_error(&error))?
             }
-            "application/yaml" => {
-                let text = std::str::from_utf8(&self.body).map_err(|error| parse_error(&error))?;
-                serde_saphyr::from_str(text).map_err(|error| parse_error(&error))?
-            }
+            "application/yaml" => yaml::parse(&self.body).map_err(|error| parse_error(&error))?,
             _ => {
                 let message = "the body of the request was in an unknown format - accepted media \
                                types include: application/json, application/yaml";

@@ -14,7 +14,7 @@ use super::{
     strategic,
     write::{Part, Terms, Written, check_version},
 };
-use crate::{kind::KindRow, refusal::Refusal};
+use crate::{kind::KindRow, refusal::Refusal, yaml};
 
 /// A patch, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,25 +162,50 @@ pub(super) fn patched(
         Patch::Json => {
             let patch: json_patch::Patch = serde_json::from_slice(body)
                 .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-            let applied = json_patch::patch(document, &patch);
-            applied.map_err(|_| Refusal::inapplicable())?;
+            patch_json(document, patch)?;
         }
     }
     Ok(())
 }
+
+/// Applies operation by operation, so that copies of copies are seen to grow (pr-N9).
+fn patch_json(document: &mut Value, patch: json_patch::Patch) -> Result<(), Refusal> {
+    let count = patch.0.len();
+    if count > OPERATIONS_MAX {
+        let message = format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is \
+             {OPERATIONS_MAX}, got {count}"
+        );
+        return Err(Refusal::new(413, "RequestEntityTooLarge", message));
+    }
+    let mut copied_bytes = 0;
+    for operation in patch.0 {
+        if let json_patch::PatchOperation::Copy(copy) = &operation {
+            let from = document.pointer(copy.from.as_str());
+            copied_bytes += from.map_or(0, |value| value.to_string().len());
+        }
+        if copied_bytes > COPIED_BYTES_MAX {
+            return Err(Refusal::inapplicable());
+        }
+        let one = json_patch::Patch(vec![operation]);
+        let applied = json_patch::patch(document, &one);
+        applied.map_err(|_| Refusal::inapplicable())?;
+    }
+    Ok(())
+}
+
+/// Operations of a JSON patch.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// Bytes that the copies of a JSON patch may add.
+const COPIED_BYTES_MAX: usize = 3 << 20;
 
 /// The body of an apply, YAML or the JSON in it, which says what it is.
 fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
     let bad = |error: &dyn std::fmt::Display| {
         Refusal::bad_request(format!("error decoding YAML: {error}"))
     };
-    let config: Value = match serde_json::from_slice(body) {
-        Ok(config) => config,
-        Err(_) => {
-            let text = std::str::from_utf8(body).map_err(|error| bad(&error))?;
-            serde_saphyr::from_str(text).map_err(|error| bad(&error))?
-        }
-    };
+    let config = yaml::parse(body).map_err(|error| bad(&error))?;
     if !config.is_object() {
         let is = type_of(&config);
         let why = format!(

@@ -203,10 +203,6 @@ impl Watch {
         };
         self.begun = true;
         let place = &state.places[self.resource];
-        if !place.served {
-            self.ended = true;
-            return WatchStep::Ended;
-        }
         for change in state.history.iter().skip(index) {
             if out.len() >= bytes {
                 return WatchStep::More;
@@ -215,6 +211,11 @@ impl Watch {
             if change.collection == place.collection {
                 self.tell(state, change, out);
             }
+        }
+        // Its definition is gone: the deletions were told, and nothing more will come.
+        if !place.served {
+            self.ended = true;
+            return WatchStep::Ended;
         }
         WatchStep::Level
     }

@@ -269,8 +269,10 @@ impl State {
         count_generation(&row, &was, &mut document);
         let object = Arc::clone(old);
         if is_finished(&row, &document) {
+            self.remove(resource, &object, terms);
+            // A writer gets what it wrote, at the version that it replaced.
             return Ok(Outcome {
-                object: self.remove(resource, &object, terms),
+                object: Arc::new(self.lay_out(resource, document, old.rv)),
                 effect: Effect::Deleted,
             });
         }

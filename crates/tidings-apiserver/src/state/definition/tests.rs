@@ -281,6 +281,13 @@ fn a_definition_takes_its_objects_with_it_and_comes_back_without_them() {
         step = watch.step(&bench.state, len + 1, &mut out);
     }
     assert_eq!(step, WatchStep::Ended, "its watches end");
+    let frames = serde_json::Deserializer::from_slice(&out).into_iter::<Value>();
+    let deleted = frames.filter(|frame| frame.as_ref().unwrap()["type"] == "DELETED");
+    assert_eq!(
+        deleted.count(),
+        120,
+        "after they have told of all deletions"
+    );
     let second = bench.define(definition(NAME, "widgets", "Widget")).unwrap();
     assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
     assert_eq!(bench.state.len(bench.widgets("v1").unwrap()), 0);
@@ -323,4 +330,54 @@ fn pr_f9_definitions_go_back_with_the_state() {
     bench.state.restore(&with);
     let resource = bench.widgets("v1").unwrap();
     assert!(bench.state.get(resource, "default/a").is_some());
+}
+
+#[test]
+fn pr_n9_custom_lists_are_applied_by_the_keys_of_their_schema() {
+    let mut bench = bench();
+    let mut document = definition(NAME, "widgets", "Widget");
+    let items = json!({ "type": "object", "properties": {
+        "name": { "type": "string" }, "port": { "type": "integer" } } });
+    let spec = "/spec/versions/1/schema/openAPIV3Schema/properties/spec/properties";
+    let fields = document.pointer_mut(spec).unwrap();
+    fields["ports"] = json!({ "type": "array", "items": items, "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"] });
+    fields["tags"] = json!({ "type": "array", "items": { "type": "string" } });
+    bench.define(document).unwrap();
+    bench.create("v1", "a").unwrap();
+    let resource = bench.widgets("v1").unwrap();
+    let mut apply = |manager: &str, spec: Value| {
+        let body = json!({ "apiVersion": "ex.com/v1", "kind": "Widget",
+            "metadata": { "name": "a" }, "spec": spec });
+        let terms = Terms {
+            manager,
+            ..strict()
+        };
+        let (key, body) = ("default/a", body.to_string());
+        let (state, patch) = (&mut bench.state, Patch::Apply);
+        state
+            .patch_with(resource, key, patch, body.as_bytes(), Part::Main, &terms)
+            .map(|outcome| outcome.object.document())
+            .map_err(|refusal| (refusal.code, refusal.message))
+    };
+    let first = json!({ "ports": [{ "name": "b", "port": 5 }], "tags": ["x"] });
+    apply("a", first).unwrap();
+    let more = apply("b", json!({ "ports": [{ "name": "c" }] })).unwrap();
+    let ports = json!([{ "name": "b", "port": 5 }, { "name": "c" }]);
+    assert_eq!(more["spec"]["ports"], ports);
+    let entries = more["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!(
+        entries[1]["fieldsV1"],
+        json!({ "f:spec": { "f:ports": { "k:{\"name\":\"c\"}": { ".": {}, "f:name": {} } } } })
+    );
+    let other = json!({ "ports": [{ "name": "b", "port": 6 }], "tags": ["y"] });
+    let expected = "Apply failed with 2 conflicts: conflicts with \"a\":\n- .spec.tags\n\
+                    - .spec.ports[name=\"b\"].port";
+    assert_eq!(apply("b", other).unwrap_err(), (409, expected.to_owned()));
+    let expected = "failed to create typed patch object (/; ex.com/v1, Kind=Widget): .spec.odd: field \
+                    not declared in schema";
+    assert_eq!(
+        apply("b", json!({ "odd": 1 })).unwrap_err(),
+        (500, expected.to_owned())
+    );
 }
