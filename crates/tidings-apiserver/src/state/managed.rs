@@ -5,7 +5,7 @@
 //! M1  A field that a write changed is owned by its manager, and by no one whom it contradicts.
 //! M2  An object that carries no owners gets none by an update: only its creation and its first apply
 //!     begin to track (as the real server does).
-//! M3  A manager's time moves only when its set does.
+//! M3  A manager's time moves when it changes a field or comes to own one.
 //! Source: apimachinery pkg/util/managedfields/internal, structured-merge-diff/v6 merge/update.go.
 
 use serde_json::{Map, Value, json};
@@ -137,10 +137,12 @@ impl Managers {
         self.0.iter().find(|it| it.is(manager))
     }
 
-    /// Puts a manager's new set in place of its old one.
-    fn set(&mut self, mut manager: Manager) {
+    /// Puts a manager's new set in place of its old one (M3).
+    fn set(&mut self, mut manager: Manager, change: &Comparison) {
+        let is_idle = change.added.is_empty() && change.modified.is_empty();
         if let Some(before) = self.find(&manager)
-            && before.set == manager.set
+            && is_idle
+            && (before.set == manager.set || !manager.is_apply)
         {
             manager.time.clone_from(&before.time);
         }
@@ -198,7 +200,7 @@ pub(super) fn note_update(row: &KindRow, old: Option<&Value>, new: &mut Value, t
     own.set.subtract(&change.removed);
     own.set.union(&change.modified);
     own.set.union(&change.added);
-    managers.set(own);
+    managers.set(own, &change);
     managers.write(new);
 }
 
@@ -257,7 +259,7 @@ impl Managers {
         }
         self.take(&own, change);
         own.set = applied;
-        self.set(own);
+        self.set(own, change);
         Ok(())
     }
 

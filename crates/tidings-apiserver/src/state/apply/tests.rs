@@ -398,3 +398,55 @@ fn objects_without_a_schema_merge_as_plain_maps() {
         json!({ "size": 1, "tags": ["x"], "color": "red" })
     );
 }
+
+#[test]
+fn an_item_goes_with_who_owns_that_it_is_there() {
+    let mut bench = bench("apps", "deployments");
+    let with = |containers: Value| json!({ "spec": { "template": { "spec": { "containers": containers } } } });
+    let both = with(json!([{ "name": "c", "image": "i" }, { "name": "d", "image": "i" }]));
+    bench.apply("m1", &both).unwrap();
+    let change = with(json!([{ "name": "d", "image": "k" }]));
+    let changed = bench.send("o", Patch::Strategic, &change.to_string());
+    assert!(owners(&changed.unwrap())[1].contains("f:image"));
+    let left = bench
+        .apply("m1", &with(json!([{ "name": "c", "image": "i" }])))
+        .unwrap();
+    let containers = &left["spec"]["template"]["spec"]["containers"];
+    assert_eq!(*containers, json!([{ "name": "c", "image": "i" }]));
+    assert_eq!(
+        owners(&left).len(),
+        1,
+        "nothing is left that the other could own"
+    );
+}
+
+#[test]
+fn a_managers_time_moves_when_it_changes_something() {
+    let mut bench = bench("", "configmaps");
+    let times = |document: &Value| {
+        let entries = document["metadata"]["managedFields"].as_array().unwrap();
+        let time = |entry: &Value| entry["time"].as_str().unwrap()[17..19].to_owned();
+        entries.iter().map(time).collect::<Vec<_>>().join(" ")
+    };
+    let config = |value: &str| json!({ "data": { "k": value } });
+    assert_eq!(times(&bench.apply("m", &config("v")).unwrap()), "01");
+    assert_eq!(times(&bench.apply("m", &config("w")).unwrap()), "02");
+    assert_eq!(
+        times(&bench.apply("m", &config("w")).unwrap()),
+        "02",
+        "nothing to do"
+    );
+    let label = |value: &str| json!({ "metadata": { "labels": { "a": value, "b": "c" } } });
+    assert_eq!(times(&bench.merge("u", &label("1"))), "02 04");
+    assert_eq!(
+        times(&bench.merge("u", &label("2"))),
+        "02 05",
+        "of what it owns already"
+    );
+    let less = json!({ "metadata": { "labels": { "b": null } } });
+    assert_eq!(
+        times(&bench.merge("u", &less)),
+        "02 05",
+        "to give up is no change"
+    );
+}

@@ -326,3 +326,44 @@ fn the_default_namespaces_are_there_and_stay() {
     let expected = "namespaces \"default\" is forbidden: this namespace may not be deleted";
     assert_eq!(refusal, (403, expected.to_owned()));
 }
+
+#[test]
+fn more_than_a_step_can_hold_is_done_in_steps() {
+    let mut bench = bench();
+    bench.create("a", &[]);
+    for number in 0..150 {
+        bench.create(&format!("d{number}"), &["a"]);
+    }
+    bench.delete("a", Some(Propagation::Orphan));
+    bench.settle();
+    assert_eq!(bench.state.len(bench.maps), 150, "all have been orphaned");
+    for number in 0..150 {
+        let held = json!({ "metadata": { "finalizers": ["x.io/a"] } });
+        bench.patch(&format!("d{number}"), &held);
+    }
+    let namespaces = bench.namespaces;
+    let document = json!({ "metadata": { "name": "n" } });
+    let state = &mut bench.state;
+    state
+        .create_with(namespaces, None, document, &strict())
+        .unwrap();
+    for number in 0..150 {
+        let name = format!("h{number}");
+        let document = json!({ "metadata": { "name": name, "finalizers": ["x.io/a"] } });
+        state
+            .create_with(bench.maps, Some("n"), document, &strict())
+            .unwrap();
+    }
+    let options = DeleteOptions::default();
+    state
+        .delete_with(namespaces, "n", &options, &strict())
+        .unwrap();
+    while state.collect(NOW) {}
+    let keys = state.objects(bench.maps).keys();
+    let marked = keys.filter(|key| state.is_marked(bench.maps, key));
+    assert_eq!(
+        marked.count(),
+        150,
+        "all of the namespace, though none goes"
+    );
+}

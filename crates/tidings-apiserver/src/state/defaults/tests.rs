@@ -179,3 +179,15 @@ fn owner_references_are_whole() {
                     empty]";
     assert_eq!((refusal.code, refusal.message.as_str()), (422, expected));
 }
+
+#[test]
+fn pr_n10_a_new_object_has_no_status_of_its_clients_making() {
+    let state = &mut State::new(1);
+    for (plural, namespace, kept) in [("pods", Some("default"), false), ("nodes", None, true)] {
+        let resource = state.resource("", "v1", plural).unwrap();
+        let document = json!({ "metadata": { "name": "s" }, "status": { "phase": "Odd" } });
+        let created = state.create_with(resource, namespace, document, &strict());
+        let phase = created.unwrap().object.document()["status"]["phase"].clone();
+        assert_eq!(phase == "Odd", kept, "{plural}");
+    }
+}

@@ -299,8 +299,11 @@ fn a_changed_definition_is_served_as_it_is_now() {
     bench.define(definition(NAME, "widgets", "Widget")).unwrap();
     bench.create("v1beta1", "a").unwrap();
     let mut changed = definition(NAME, "widgets", "Widget");
-    changed["spec"]["versions"][0]["served"] = false.into();
-    let schema = &mut changed["spec"]["versions"][1]["schema"]["openAPIV3Schema"];
+    changed["spec"]["versions"]
+        .as_array_mut()
+        .unwrap()
+        .remove(0);
+    let schema = &mut changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     schema["properties"]["spec"]["properties"]["odd"] = json!({ "type": "integer" });
     let (state, resource) = (&mut bench.state, bench.definitions);
     let updated = state.update_with(resource, NAME, changed, Part::Main, &strict());
@@ -380,4 +383,26 @@ fn pr_n9_custom_lists_are_applied_by_the_keys_of_their_schema() {
         apply("b", json!({ "odd": 1 })).unwrap_err(),
         (500, expected.to_owned())
     );
+}
+
+#[test]
+fn a_definition_that_is_torn_out_leaves_nothing() {
+    let mut bench = bench();
+    bench.define(definition(NAME, "widgets", "Widget")).unwrap();
+    bench.create("v1", "a").unwrap();
+    let resource = bench.widgets("v1").unwrap();
+    let held = br#"{"metadata":{"finalizers":["x.io/a"]}}"#;
+    bench
+        .state
+        .patch(resource, "default/a", Patch::Merge, held)
+        .unwrap();
+    bench.delete();
+    let torn = br#"{"metadata":{"finalizers":null}}"#;
+    bench
+        .state
+        .patch(bench.definitions, NAME, Patch::Merge, torn)
+        .unwrap();
+    while bench.state.collect(0) {}
+    assert_eq!(bench.widgets("v1"), None);
+    assert_eq!(bench.state.len(resource), 0);
 }
