@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     fixture,
     seed::Seed,
-    state::{Patch, State},
+    state::{Admission, Patch, State, Terms},
 };
 
 /// A script in progress.
@@ -78,11 +78,28 @@ impl Churn {
         let Some(resource) = state.resource("", "v1", "pods") else {
             return;
         };
+        Self::ensure_namespace(state, "shop", now);
         let (namespace, app) = APPS[usize::try_from(self.next % 4).unwrap_or(0)];
         let pod = fixture::pod(namespace, app, self.next);
         self.next += 1;
         if let Ok(stored) = state.create(resource, Some(namespace), pod, now) {
             self.keys.push(stored.key().to_owned());
+        }
+    }
+
+    fn ensure_namespace(state: &mut State, name: &str, now: u64) {
+        let Some(resource) = state.resource("", "v1", "namespaces") else {
+            return;
+        };
+        if state.get(resource, name).is_none() {
+            let document = json!({ "metadata": { "name": name } });
+            let terms = Terms {
+                admission: Admission::Strict,
+                manager: "churn",
+                ..Terms::open(now)
+            };
+            // It is a name, and it is free.
+            let _ = state.create_with(resource, None, document, &terms);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The kinds that are served, as rows of a table: adding one is data, not code.
 //!
-//! Does not know any object's fields but those that can be selected by. Each row is a collection of
-//! its own: two versions of one kind do not share objects.
+//! Does not know any object's fields but those that can be selected by. Versions of one kind are rows
+//! of their own; the state knows which of them share their objects.
 //!
 //! Source: the selectable fields are those of kubernetes pkg/apis/*/v1/conversion.go @v1.36.3;
 //! rules pr-L17, pr-L18.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
+
+use self::Habit::{Generation, Orphans, Returned};
+use crate::state::Schema;
 
 /// One kind, as its resource is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,16 @@ pub struct KindRow {
     pub style: Style,
     /// What can be selected by, besides name and namespace.
     pub fields: Vec<Field>,
+    /// Whether objects count the changes of their spec in `metadata.generation` (pr-N10).
+    pub generation: bool,
+    /// Whether the answer to a deletion is the object even when it is gone (pr-N12).
+    pub returns_deleted: bool,
+    /// Whether dependents are orphaned when a deletion says nothing about them.
+    pub orphans: bool,
+    /// Where `/scale` reads and writes, if there is one.
+    pub scale: Option<Scale>,
+    /// What custom objects must look like; nothing where anything goes.
+    pub schema: Option<Arc<Schema>>,
 }
 
 /// The layout of a kind's JSON (pr-L17, pr-L18).
@@ -52,6 +65,21 @@ pub struct Field {
     pub absent: &'static str,
 }
 
+/// Where `/scale` finds its numbers: JSON pointers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the subresource's own three paths"
+)]
+pub struct Scale {
+    /// The wanted replicas.
+    pub spec: Cow<'static, str>,
+    /// The replicas that there are.
+    pub status: Cow<'static, str>,
+    /// The label selector of the replicas, or empty.
+    pub selector: Cow<'static, str>,
+}
+
 impl KindRow {
     /// A row of a custom resource: namespaced, with status, no selectable fields.
     #[must_use]
@@ -67,7 +95,22 @@ impl KindRow {
             status: true,
             style: Style::Custom,
             fields: Vec::new(),
+            generation: true,
+            returns_deleted: false,
+            orphans: false,
+            scale: None,
+            schema: None,
         }
+    }
+
+    /// Whether its objects are custom ones.
+    pub(crate) fn is_custom(&self) -> bool {
+        self.style == Style::Custom
+    }
+
+    /// Whether it is this kind of this group, in whatever version.
+    pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
     }
 
     /// `version`, or `group/version`: what objects carry as `apiVersion`.
@@ -102,8 +145,21 @@ pub fn built_in() -> Vec<KindRow> {
     TABLE.iter().map(Line::row).collect()
 }
 
-/// A line of the table: group, version, plural, kind, short name, namespaced, status, fields. A
-/// field whose absence is not the empty string has it after an equals sign.
+/// What not every kind does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// Counts the changes of its spec.
+    Generation,
+    /// Orphans its dependents unless told otherwise.
+    Orphans,
+    /// Is the answer to its own deletion.
+    Returned,
+    /// Has `/scale`.
+    Scale,
+}
+
+/// A line of the table: group, version, plural, kind, short name, namespaced, status, habits, fields.
+/// A field whose absence is not the empty string has it after an equals sign.
 struct Line(
     &'static str,
     &'static str,
@@ -112,12 +168,13 @@ struct Line(
     &'static str,
     bool,
     bool,
+    &'static [Habit],
     &'static [&'static str],
 );
 
 impl Line {
     fn row(&self) -> KindRow {
-        let Self(group, version, plural, kind, short, namespaced, status, fields) = *self;
+        let Self(group, version, plural, kind, short, namespaced, status, habits, fields) = *self;
         let field = |text: &'static str| {
             let (path, absent) = text.split_once('=').unwrap_or((text, ""));
             let path = Cow::Borrowed(path);
@@ -134,35 +191,45 @@ impl Line {
             status,
             style: Style::Typed,
             fields: fields.iter().copied().map(field).collect(),
+            generation: habits.contains(&Generation),
+            returns_deleted: habits.contains(&Returned),
+            orphans: habits.contains(&Orphans),
+            scale: habits.contains(&Habit::Scale).then_some(Scale {
+                spec: Cow::Borrowed("/spec/replicas"),
+                status: Cow::Borrowed("/status/replicas"),
+                selector: Cow::Borrowed("/spec/selector"),
+            }),
+            schema: None,
         }
     }
 }
 
 #[rustfmt::skip]
 const TABLE: &[Line] = &[
-    Line("", "v1", "configmaps", "ConfigMap", "cm", true, false, &[]),
-    Line("", "v1", "endpoints", "Endpoints", "ep", true, false, &[]),
-    Line("", "v1", "events", "Event", "ev", true, false, EVENT_FIELDS),
-    Line("", "v1", "namespaces", "Namespace", "ns", false, true, &["status.phase"]),
-    Line("", "v1", "nodes", "Node", "no", false, true, &["spec.unschedulable=false"]),
-    Line("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc", true, true, &[]),
-    Line("", "v1", "persistentvolumes", "PersistentVolume", "pv", false, true, &[]),
-    Line("", "v1", "pods", "Pod", "po", true, true, POD_FIELDS),
-    Line("", "v1", "replicationcontrollers", "ReplicationController", "rc", true, true, &["status.replicas=0"]),
-    Line("", "v1", "secrets", "Secret", "", true, false, &["type"]),
-    Line("", "v1", "serviceaccounts", "ServiceAccount", "sa", true, false, &[]),
-    Line("", "v1", "services", "Service", "svc", true, true, &["spec.clusterIP", "spec.type"]),
-    Line("apps", "v1", "daemonsets", "DaemonSet", "ds", true, true, &[]),
-    Line("apps", "v1", "deployments", "Deployment", "deploy", true, true, &[]),
-    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &["status.replicas=0"]),
-    Line("apps", "v1", "statefulsets", "StatefulSet", "sts", true, true, &[]),
-    Line("batch", "v1", "cronjobs", "CronJob", "cj", true, true, &[]),
-    Line("batch", "v1", "jobs", "Job", "", true, true, &["status.successful=0"]),
-    Line("coordination.k8s.io", "v1", "leases", "Lease", "", true, false, &[]),
-    Line("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "", true, false, &[]),
-    Line("networking.k8s.io", "v1", "ingressclasses", "IngressClass", "", false, false, &[]),
-    Line("networking.k8s.io", "v1", "ingresses", "Ingress", "ing", true, true, &[]),
-    Line("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", true, false, &[]),
+    Line("", "v1", "configmaps", "ConfigMap", "cm", true, false, &[], &[]),
+    Line("", "v1", "endpoints", "Endpoints", "ep", true, false, &[], &[]),
+    Line("", "v1", "events", "Event", "ev", true, false, &[], EVENT_FIELDS),
+    Line("", "v1", "namespaces", "Namespace", "ns", false, true, &[Returned], &["status.phase"]),
+    Line("", "v1", "nodes", "Node", "no", false, true, &[], &["spec.unschedulable=false"]),
+    Line("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc", true, true, &[], &[]),
+    Line("", "v1", "persistentvolumes", "PersistentVolume", "pv", false, true, &[], &[]),
+    Line("", "v1", "pods", "Pod", "po", true, true, &[Generation, Returned], POD_FIELDS),
+    Line("", "v1", "replicationcontrollers", "ReplicationController", "rc", true, true, &[Generation, Orphans, Habit::Scale], &["status.replicas=0"]),
+    Line("", "v1", "secrets", "Secret", "", true, false, &[], &["type"]),
+    Line("", "v1", "serviceaccounts", "ServiceAccount", "sa", true, false, &[Returned], &[]),
+    Line("", "v1", "services", "Service", "svc", true, true, &[Returned], &["spec.clusterIP", "spec.type"]),
+    Line("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", "crd,crds", false, true, &[Generation, Returned], &[]),
+    Line("apps", "v1", "daemonsets", "DaemonSet", "ds", true, true, &[Generation], &[]),
+    Line("apps", "v1", "deployments", "Deployment", "deploy", true, true, &[Generation, Habit::Scale], &[]),
+    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &[Generation, Habit::Scale], &["status.replicas=0"]),
+    Line("apps", "v1", "statefulsets", "StatefulSet", "sts", true, true, &[Generation, Habit::Scale], &[]),
+    Line("batch", "v1", "cronjobs", "CronJob", "cj", true, true, &[Generation], &[]),
+    Line("batch", "v1", "jobs", "Job", "", true, true, &[Generation, Orphans], &["status.successful=0"]),
+    Line("coordination.k8s.io", "v1", "leases", "Lease", "", true, false, &[], &[]),
+    Line("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "", true, false, &[Generation], &[]),
+    Line("networking.k8s.io", "v1", "ingressclasses", "IngressClass", "", false, false, &[Generation], &[]),
+    Line("networking.k8s.io", "v1", "ingresses", "Ingress", "ing", true, true, &[Generation], &[]),
+    Line("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", true, false, &[Generation], &[]),
 ];
 
 const POD_FIELDS: &[&str] = &[

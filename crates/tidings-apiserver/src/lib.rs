@@ -12,6 +12,7 @@ mod seed;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod state;
+mod yaml;
 
 pub use kind::KindRow;
 pub use refusal::{Refusal, RefusalCause};

@@ -32,6 +32,8 @@ pub struct Refusal {
     pub continue_token: Option<String>,
     /// Whether it is written as plain text, as the request filters do (pr-S5).
     pub plain_text: bool,
+    /// Whether there are details even where they say nothing, as in refusals of a path or a method.
+    pub bare_details: bool,
 }
 
 /// One cause of a [`Refusal`].
@@ -45,8 +47,20 @@ pub struct RefusalCause {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The field that is at fault.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub field: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field: String,
+}
+
+impl RefusalCause {
+    /// A cause in full.
+    #[must_use]
+    pub fn new(reason: &'static str, message: String, field: &str) -> Self {
+        Self {
+            reason,
+            message,
+            field: field.to_owned(),
+        }
+    }
 }
 
 impl Refusal {
@@ -105,7 +119,33 @@ impl Refusal {
     #[must_use]
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
-        Self::new(404, "NotFound", message)
+        Self::new(404, "NotFound", message).barely()
+    }
+
+    /// 404: nothing is served below this path, not even a group; no Status says so.
+    #[must_use]
+    pub fn no_such_page() -> Self {
+        Self {
+            plain_text: true,
+            ..Self::new(404, "NotFound", "404 page not found")
+        }
+    }
+
+    fn barely(mut self) -> Self {
+        self.bare_details = true;
+        self
+    }
+
+    /// 415: a media type that no patch has (pr-N9).
+    #[must_use]
+    pub fn no_patch() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").barely()
+    }
+
+    /// 422: a patch that is understood, but does not apply.
+    pub(crate) fn inapplicable() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::new(422, "Invalid", message).barely()
     }
 
     pub(crate) fn not_found(row: &KindRow, name: &str) -> Self {
@@ -124,6 +164,33 @@ impl Refusal {
         Self::new(409, "Conflict", message).about(row, name)
     }
 
+    /// 409 that names the object by its kind, as deletions do.
+    pub(crate) fn kind_conflict(row: &KindRow, name: &str, why: &str) -> Self {
+        let kind = group_kind(&row.kind, &row.group);
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        Self {
+            name: name.to_owned(),
+            group: row.group.to_string(),
+            kind: row.kind.to_string(),
+            ..Self::new(409, "Conflict", message)
+        }
+    }
+
+    /// 415: a patch that the kind does not take (pr-N9).
+    pub(crate) fn unknown_patch(row: &KindRow) -> Self {
+        let strategic = if row.is_custom() {
+            ""
+        } else {
+            "application/strategic-merge-patch+json, "
+        };
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json-patch+json, application/merge-patch+json, {strategic}\
+             application/apply-patch+yaml"
+        );
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
     pub(crate) fn modified(row: &KindRow, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version \
                    and try again";
@@ -134,7 +201,7 @@ impl Refusal {
     #[must_use]
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(405, "MethodNotAllowed", message)
+        Self::new(405, "MethodNotAllowed", message).barely()
     }
 
     /// 422 with one cause for each fault (pr-L4, pr-S3).
@@ -147,11 +214,7 @@ impl Refusal {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let full = if group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}.{group}")
-        };
+        let full = group_kind(kind, group);
         let message = format!("{full} \"{name}\" is invalid: {causes_text}");
         Self {
             name: name.to_owned(),
@@ -162,13 +225,36 @@ impl Refusal {
         }
     }
 
+    /// 422 of an object of a kind.
+    pub(crate) fn invalid_object(row: &KindRow, name: &str, causes: Vec<RefusalCause>) -> Self {
+        Self::invalid(&row.kind, &row.group, name, causes)
+    }
+
+    /// 422 of an object, for one fault.
+    pub(crate) fn invalid_field(
+        row: &KindRow,
+        name: &str,
+        reason: &'static str,
+        field: &str,
+        message: impl Into<String>,
+    ) -> Self {
+        let cause = RefusalCause::new(reason, message.into(), field);
+        Self::invalid_object(row, name, vec![cause])
+    }
+
+    /// 403 about one object.
+    pub(crate) fn forbidden(row: &KindRow, name: &str, why: &str) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {why}", row.group_resource());
+        Self::new(403, "Forbidden", message).about(row, name)
+    }
+
     /// 504 with the cause that clients look for (pr-L6, pr-L7).
     pub(crate) fn too_large_version(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let cause = RefusalCause {
             reason: "ResourceVersionTooLarge",
             message: "Too large resource version".to_owned(),
-            field: "",
+            field: String::new(),
         };
         Self {
             causes: vec![cause],
@@ -203,11 +289,20 @@ impl Refusal {
             status: "Failure",
             message: &self.message,
             reason: self.reason,
-            details: (!details.is_empty()).then_some(details),
+            details: (self.bare_details || !details.is_empty()).then_some(details),
             code: self.code,
         };
         // Strings and numbers only: writing them to memory cannot fail.
         serde_json::to_vec(&status).unwrap_or_default()
+    }
+}
+
+/// `Kind`, or `Kind.group`.
+fn group_kind(kind: &str, group: &str) -> String {
+    if group.is_empty() {
+        kind.to_owned()
+    } else {
+        format!("{kind}.{group}")
     }
 }
 
@@ -216,7 +311,7 @@ pub(crate) fn forbidden(field: &'static str, message: &str) -> RefusalCause {
     RefusalCause {
         reason: "FieldValueForbidden",
         message: format!("Forbidden: {message}"),
-        field,
+        field: field.to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@
 mod faults;
 mod route;
 mod stream;
+mod write;
 
 use std::{
     io,
@@ -125,6 +126,7 @@ pub async fn start(config: Config) -> io::Result<Handle> {
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut stop = shared.stop.clone();
     let mut connections = JoinSet::new();
+    connections.spawn(collect(Arc::clone(&shared)));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -150,6 +152,21 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         });
     }
     connections.shutdown().await;
+}
+
+/// Does what follows from the writes, a step at a time, so that requests come in between.
+async fn collect(shared: Arc<Shared>) {
+    let mut changed = shared.changed.subscribe();
+    loop {
+        // The lock is given back with each step.
+        while shared.state.lock().collect(unix_seconds()) {
+            shared.changed.send_modify(|writes| *writes += 1);
+            tokio::task::yield_now().await;
+        }
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 // === impl Handle ===

@@ -1,32 +1,27 @@
 //! From a request to the state and back: paths, parameters, bodies.
 //!
-//! Does not decide what a list or watch contains; it waits where a server waits (pr-L6) and
+//! Does not decide what a list or watch contains, and leaves writes to their own module; it waits where a server waits (pr-L6) and
 //! negotiates what a server negotiates.
 //!
 //! Source: endpoints/handlers/{get,patch,delete}.go @v0.36.3; rules pr-L6, pr-L20, pr-L24, pr-W1,
-//! pr-W2, pr-W7, pr-W10, pr-S1, pr-N1, pr-N9, pr-N10, pr-N12.
+//! pr-W2, pr-W7, pr-W10, pr-S1, pr-N1.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{
     Shared,
     stream::{self, Body, Never},
-    unix_seconds,
+    write,
 };
 use crate::{
     refusal::{Refusal, RefusalCause},
-    state::{ListQuery, Match, Part, Patch, Preconditions, State, Stored, WatchQuery},
+    state::{ListQuery, Match, State, WatchQuery},
 };
-
-/// The request body's bound (pr-N9).
-const BODY_BYTES_MAX: usize = 3 << 20;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -40,12 +35,19 @@ pub(super) async fn answer(
 }
 
 /// What a path means.
-struct Target {
-    resource: usize,
-    namespace: Option<String>,
-    name: Option<String>,
-    /// Whether it is the object's `/status`.
-    is_status: bool,
+pub(super) struct Target {
+    pub(super) resource: usize,
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) subresource: Subresource,
+}
+
+/// What of an object is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subresource {
+    Main,
+    Scale,
+    Status,
 }
 
 /// One connection, as far as its requests may touch it.
@@ -98,13 +100,18 @@ async fn handle(
         }
         ("GET", Some(name)) => {
             let state = shared.state.lock();
-            let found = state.get(target.resource, &key(&target, name));
+            let key = key(&target, name);
+            if target.subresource == Subresource::Scale {
+                let scale = state.scale(target.resource, &key)?;
+                return Ok(json_response(StatusCode::OK, scale.to_string().into()));
+            }
+            let found = state.get(target.resource, &key);
             let missing = || Refusal::not_found(state.kind(target.resource), name);
-            Ok(object(StatusCode::OK, found.ok_or_else(missing)?))
+            let body = state.shown(target.resource, found.ok_or_else(missing)?);
+            Ok(json_response(StatusCode::OK, body.into()))
         }
-        (method @ ("POST" | "PUT" | "PATCH" | "DELETE"), _) => {
-            let method = method.to_owned();
-            write(shared, &target, &method, request).await
+        ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
+            write::answer(shared, &target, &query, request).await
         }
         _ => Err(Refusal::method_not_allowed()),
     }
@@ -156,12 +163,12 @@ async fn collection(
 }
 
 /// A watch's query, with what only the front acts on.
-struct WatchRequest {
+pub(super) struct WatchRequest {
     watch: WatchQuery,
     timeout: Option<Duration>,
 }
 
-fn collection_query(
+pub(super) fn collection_query(
     target: &Target,
     query: &[(String, String)],
 ) -> Result<(ListQuery, Option<WatchRequest>), Refusal> {
@@ -185,7 +192,7 @@ fn collection_query(
             let cause = RefusalCause {
                 reason: "FieldValueNotSupported",
                 message,
-                field: "resourceVersionMatch",
+                field: "resourceVersionMatch".to_owned(),
             };
             let causes = vec![cause];
             return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
@@ -269,90 +276,7 @@ const GZIP_BYTES_MIN: usize = 128 << 10;
 
 const FRESHNESS_WAIT: Duration = Duration::from_secs(3);
 
-async fn write(
-    shared: &Arc<Shared>,
-    target: &Target,
-    method: &str,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Refusal> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let content_type = content_type
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let collected = Limited::new(request.into_body(), BODY_BYTES_MAX)
-        .collect()
-        .await;
-    let body = collected.map_err(|_| {
-        let message = format!("limit is {BODY_BYTES_MAX}");
-        Refusal::new(413, "RequestEntityTooLarge", message)
-    })?;
-    let body = body.to_bytes();
-    let document = || -> Result<Value, Refusal> {
-        serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(error.to_string()))
-    };
-    let namespace = target.namespace.as_deref();
-    let name = target.name.as_deref();
-    let (resource, now) = (target.resource, unix_seconds());
-    let part = if target.is_status {
-        Part::Status
-    } else {
-        Part::Main
-    };
-    let written = {
-        let state = &mut *shared.state.lock();
-        match (method, name) {
-            ("POST", None) => state.create(resource, namespace, document()?, now),
-            ("PUT", Some(name)) => {
-                state.update_part(resource, &key(target, name), document()?, part)
-            }
-            ("PATCH", Some(name)) => {
-                let patch = patch_kind(&content_type)?;
-                state.patch_part(resource, &key(target, name), patch, &body, part)
-            }
-            ("DELETE", Some(name)) if part == Part::Main => {
-                let preconditions = preconditions(&body)?;
-                state.delete_if(resource, &key(target, name), &preconditions, now)
-            }
-            _ => Err(Refusal::method_not_allowed()),
-        }
-    }?;
-    shared.changed.send_modify(|writes| *writes += 1);
-    let code = if method == "POST" {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok(object(code, &written))
-}
-
-/// The preconditions of a delete, from its options.
-fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
-    if body.is_empty() {
-        return Ok(Preconditions::default());
-    }
-    let options: Value =
-        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
-    let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
-    Ok(Preconditions {
-        uid: text("uid"),
-        resource_version: text("resourceVersion"),
-    })
-}
-
-fn patch_kind(content_type: &str) -> Result<Patch, Refusal> {
-    match content_type.split(';').next().unwrap_or_default().trim() {
-        "application/merge-patch+json" => Ok(Patch::Merge),
-        "application/json-patch+json" => Ok(Patch::Json),
-        _ => {
-            let message = "the body of the request was in an unknown format - accepted media types \
-                           include: application/json-patch+json, application/merge-patch+json";
-            Err(Refusal::new(415, "UnsupportedMediaType", message))
-        }
-    }
-}
-
-fn key(target: &Target, name: &str) -> String {
+pub(super) fn key(target: &Target, name: &str) -> String {
     match &target.namespace {
         Some(namespace) => format!("{namespace}/{name}"),
         None => name.to_owned(),
@@ -373,11 +297,16 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
-        _ => return Err(Refusal::no_such_path()),
+        _ => return Err(Refusal::no_such_page()),
     };
-    let (rest, is_status) = match rest {
-        [rest @ .., "status"] if rest.len() == 2 || rest.len() == 4 => (rest, true),
-        rest => (rest, false),
+    if state.kinds().all(|row| row.group != group) {
+        return Err(Refusal::no_such_page());
+    }
+    let is_object = |rest: &[&str]| rest.len() == 2 || rest.len() == 4;
+    let (rest, subresource) = match rest {
+        [rest @ .., "scale"] if is_object(rest) => (rest, Subresource::Scale),
+        [rest @ .., "status"] if is_object(rest) => (rest, Subresource::Status),
+        rest => (rest, Subresource::Main),
     };
     let (namespace, plural, name) = match rest {
         // The namespaces themselves are cluster-scoped objects.
@@ -395,7 +324,12 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
     // An object is named within its namespace, and only a namespaced kind has one.
     let is_odd = namespace.is_some() && !row.namespaced;
     let is_bare = name.is_some() && namespace.is_none() && row.namespaced;
-    if is_odd || is_bare || (is_status && !row.status) {
+    let is_there = match subresource {
+        Subresource::Main => true,
+        Subresource::Scale => row.scale.is_some(),
+        Subresource::Status => row.status,
+    };
+    if is_odd || is_bare || !is_there {
         return Err(Refusal::no_such_path());
     }
     let own = |text: &str| text.to_owned();
@@ -403,12 +337,8 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
         resource,
         namespace: namespace.map(own),
         name: name.map(own),
-        is_status,
+        subresource,
     })
-}
-
-fn object(code: StatusCode, stored: &Stored) -> Response<Body> {
-    json_response(code, stored.to_json().into())
 }
 
 fn refused(refusal: &Refusal) -> Response<Body> {
@@ -428,7 +358,7 @@ fn refused(refusal: &Refusal) -> Response<Body> {
     response
 }
 
-fn json_response(code: StatusCode, body: Bytes) -> Response<Body> {
+pub(super) fn json_response(code: StatusCode, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Whole(Some(body)));
     *response.status_mut() = code;
     let json = header::HeaderValue::from_static("application/json");

@@ -47,7 +47,7 @@ impl State {
 
     fn group(&self, name: &str) -> Value {
         let mut versions: Vec<Value> = Vec::new();
-        for row in self.kinds().iter().filter(|row| row.group == name) {
+        for row in self.kinds().filter(|row| row.group == name) {
             let version = json!({ "groupVersion": row.api_version(), "version": row.version });
             if !versions.contains(&version) {
                 versions.push(version);
@@ -60,12 +60,19 @@ impl State {
     fn resources(&self, group: &str, version: &str) -> Option<Value> {
         let here = |row: &&KindRow| row.group == group && row.version == version;
         let mut resources = Vec::new();
-        for row in self.kinds().iter().filter(here) {
+        for row in self.kinds().filter(here) {
             resources.push(json!({
                 "name": row.plural, "singularName": row.kind.to_lowercase(), "kind": row.kind,
                 "namespaced": row.namespaced, "shortNames": row.short_names,
-                "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]
+                "verbs": VERBS
             }));
+            if row.scale.is_some() {
+                resources.push(json!({
+                    "name": format!("{}/scale", row.plural), "singularName": "",
+                    "group": "autoscaling", "version": "v1", "kind": "Scale",
+                    "namespaced": row.namespaced, "verbs": ["get", "patch", "update"]
+                }));
+            }
             if row.status {
                 resources.push(json!({
                     "name": format!("{}/status", row.plural), "singularName": "",
@@ -74,10 +81,21 @@ impl State {
                 }));
             }
         }
-        let group_version = self.kinds().iter().find(here)?.api_version();
+        let group_version = self.kinds().find(here)?.api_version();
         Some(json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
             "resources": resources
         }))
     }
 }
+
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];

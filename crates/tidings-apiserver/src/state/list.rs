@@ -19,7 +19,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use tidings_api::selector::{FieldSelector, LabelSelector};
 
-use super::{State, Stored, object::Selection};
+use super::{State, Stored, object::Selection, view::View};
 use crate::{
     kind::{KindRow, Style},
     refusal::{Refusal, forbidden},
@@ -67,6 +67,7 @@ pub struct Page {
     head: Vec<u8>,
     tail: Vec<u8>,
     version: u64,
+    view: View,
 }
 
 impl Page {
@@ -84,7 +85,7 @@ impl Page {
     /// Bytes of the body.
     #[must_use]
     pub fn bytes_len(&self) -> usize {
-        let items = self.items.iter().map(|item| item.item_bytes_len());
+        let items = self.items.iter().map(|item| self.view.item_bytes_len(item));
         let commas = self.items.len().saturating_sub(1);
         self.head.len() + items.sum::<usize>() + commas + self.tail.len()
     }
@@ -104,7 +105,7 @@ impl Page {
                 if !std::mem::take(&mut is_first) {
                     chunk.push(b',');
                 }
-                item.write_item(&mut chunk);
+                self.view.write_item(&item, &mut chunk);
             }
             (!chunk.is_empty()).then_some(chunk)
         })
@@ -152,6 +153,7 @@ impl State {
             head,
             tail,
             version: at.version,
+            view: self.places[resource].view.clone(),
         })
     }
 
@@ -232,8 +234,7 @@ impl State {
             let path = term.path();
             let known = matches!(path, "metadata.name" | "metadata.namespace");
             if !known && self.kind(resource).field(path).is_none() {
-                let message = format!("field label not supported: {path}");
-                return Err(Refusal::bad_request(message));
+                return Err(Refusal::bad_request(self.unknown_field(resource, path)));
             }
         }
         Ok(Selection {
@@ -241,6 +242,16 @@ impl State {
             labels,
             fields,
         })
+    }
+
+    fn unknown_field(&self, resource: usize, path: &str) -> String {
+        let fields = self.kind(resource).fields.iter();
+        let known = fields.map(|field| format!(", \"{}\"", field.path));
+        let known: String = known.collect();
+        format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \
+             \"metadata.namespace\"{known}"
+        )
     }
 
     /// The objects of a namespace, or all, as they were at a version that the history still
@@ -273,14 +284,15 @@ impl State {
         let is_in_range = |key: &str| RangeBounds::<str>::contains(&range, key);
         let mut undo: Undo<'_> = BTreeMap::new();
         let since = self.history.partition_point(|change| change.rv <= version);
+        let collection = self.places[resource].collection;
         for change in self.history.range(since..) {
             let key = change.object.key.as_str();
-            if change.resource == resource && is_in_range(key) {
+            if change.collection == collection && is_in_range(key) {
                 // The first change after the version knows what was there at it.
                 undo.entry(key).or_insert(change.previous.as_ref());
             }
         }
-        let present = self.collections[resource].range::<str, _>((from, to));
+        let present = self.objects(resource).range::<str, _>((from, to));
         Walk {
             present: Some(present.peekable()),
             past: undo.into_iter().peekable(),

@@ -12,24 +12,43 @@
 //! T3  A change keeps the state before it, so that selection can be decided on both (pr-E3).
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
+mod address;
+mod apply;
+mod collect;
+mod defaults;
+mod definition;
+mod delete;
 mod discovery;
+mod fields;
 mod list;
+mod managed;
+mod names;
 mod object;
+mod patch;
+mod scale;
+mod schema;
+mod shape;
+mod strategic;
+mod view;
 mod watch;
 mod write;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use tidings_api::frame::EventKind;
 
+use self::{collect::Work, view::Place};
 pub use self::{
+    delete::{DeleteOptions, Preconditions, Propagation},
     list::{ListQuery, Match, Page},
     object::Stored,
+    patch::Patch,
+    schema::Schema,
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
-    write::{Part, Patch, Preconditions, Written},
+    write::{Admission, Effect, Outcome, Part, Terms, Written},
 };
 use crate::{
     kind::{KindRow, built_in},
@@ -40,7 +59,15 @@ use crate::{
 /// All objects of all resources at one version.
 pub struct State {
     kinds: Vec<KindRow>,
+    /// Where each kind's objects are, and how it shows them.
+    places: Vec<Place>,
     collections: Vec<Collection>,
+    /// The objects that name an owner, by its uid: collection and key.
+    dependents: BTreeMap<String, BTreeSet<(usize, String)>>,
+    /// What is to be looked at because of the writes so far.
+    work: BTreeSet<Work>,
+    /// The next service address to try.
+    next_address: u32,
     history: VecDeque<Change>,
     history_max: usize,
     rv: u64,
@@ -55,7 +82,7 @@ type Collection = BTreeMap<String, Arc<Stored>>;
 /// One write, as watches see it.
 pub(crate) struct Change {
     rv: u64,
-    resource: usize,
+    collection: usize,
     kind: EventKind,
     object: Arc<Stored>,
     previous: Option<Arc<Stored>>,
@@ -70,26 +97,39 @@ pub struct Checkpoint {
 // === impl State ===
 
 impl State {
-    /// An empty state that serves the built-in kinds.
+    /// A state that serves the built-in kinds and has the namespaces of every cluster, which are there
+    /// from the first version on.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let kinds = built_in();
-        Self {
-            collections: kinds.iter().map(|_| Collection::new()).collect(),
-            kinds,
+        let mut state = Self {
+            kinds: Vec::new(),
+            places: Vec::new(),
+            collections: Vec::new(),
+            dependents: BTreeMap::new(),
+            work: BTreeSet::new(),
+            next_address: 0,
             history: VecDeque::new(),
             history_max: HISTORY_MAX,
             rv: 1,
             compacted: 1,
             tokens_from: 0,
             seed: Seed::new(seed),
+        };
+        for row in built_in() {
+            state.register(row);
         }
+        state.share_events();
+        state.lay_namespaces();
+        state
     }
 
     /// Serves one more kind.
     pub fn register(&mut self, row: KindRow) {
-        self.kinds.push(row);
+        let collection = self.collections.len();
         self.collections.push(Collection::new());
+        self.places
+            .push(Place::own(&row, self.kinds.len(), collection));
+        self.kinds.push(row);
     }
 
     /// How many changes the history keeps.
@@ -103,7 +143,8 @@ impl State {
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<usize> {
         let is_it =
             |row: &KindRow| row.group == group && row.version == version && row.plural == plural;
-        self.kinds.iter().position(is_it)
+        let mut rows = self.kinds.iter().zip(&self.places);
+        rows.position(|(row, place)| place.served && is_it(row))
     }
 
     /// The table's row of a resource.
@@ -116,10 +157,14 @@ impl State {
         &self.kinds[resource]
     }
 
-    /// The table.
-    #[must_use]
-    pub fn kinds(&self) -> &[KindRow] {
-        &self.kinds
+    /// The table, as far as it is served.
+    pub fn kinds(&self) -> impl Iterator<Item = &KindRow> {
+        let rows = self.kinds.iter().zip(&self.places);
+        rows.filter_map(|(row, place)| place.served.then_some(row))
+    }
+
+    fn objects(&self, resource: usize) -> &Collection {
+        &self.collections[self.places[resource].collection]
     }
 
     /// The version now.
@@ -131,7 +176,7 @@ impl State {
     /// How many objects a resource has.
     #[must_use]
     pub fn len(&self, resource: usize) -> usize {
-        self.collections[resource].len()
+        self.objects(resource).len()
     }
 
     /// Whether a resource has none.
@@ -143,7 +188,7 @@ impl State {
     /// The object of a key, `namespace/name` or `name`.
     #[must_use]
     pub fn get(&self, resource: usize, key: &str) -> Option<&Arc<Stored>> {
-        self.collections[resource].get(key)
+        self.objects(resource).get(key)
     }
 
     /// Forgets the history: watches at an older version meet 410 (pr-W11).
@@ -170,8 +215,10 @@ impl State {
     /// them (pr-F9). Whoever serves this state must cut the open watches.
     pub fn restore(&mut self, checkpoint: &Checkpoint) {
         self.collections.clone_from(&checkpoint.collections);
+        let wanted = self.places.iter().map(|place| place.collection + 1).max();
         self.collections
-            .resize_with(self.kinds.len(), Collection::new);
+            .resize_with(wanted.unwrap_or(0), Collection::new);
+        self.rebuild();
         self.rv = checkpoint.rv;
         self.history.clear();
         self.compacted = self.rv;

@@ -23,11 +23,13 @@ pub struct Stored {
     style: Style,
     labels: String,
     fields: Box<[String]>,
+    /// The uids of its owners.
+    pub(crate) owners: Box<[String]>,
 }
 
 impl Stored {
-    /// Lays out a document. Its metadata must have been filled in.
-    pub(crate) fn new(row: &KindRow, mut document: Value, rv: u64) -> Self {
+    /// Lays out a document. Its metadata must have been filled in. At version 0 it has none yet.
+    pub(crate) fn new(row: &KindRow, head: &Arc<str>, mut document: Value, rv: u64) -> Self {
         let text = |document: &Value, name: &str| {
             document["metadata"][name]
                 .as_str()
@@ -38,7 +40,11 @@ impl Stored {
             top.remove("kind");
             top.remove("apiVersion");
         }
-        document["metadata"]["resourceVersion"] = Value::String(rv.to_string());
+        if rv > 0 {
+            document["metadata"]["resourceVersion"] = Value::String(rv.to_string());
+        } else if let Some(meta) = document["metadata"].as_object_mut() {
+            meta.remove("resourceVersion");
+        }
         let (namespace, name) = (text(&document, "namespace"), text(&document, "name"));
         let key = if namespace.is_empty() {
             name.clone()
@@ -59,11 +65,6 @@ impl Stored {
                 Some(other) => other.to_string(),
             }
         });
-        let head = format!(
-            r#"{{"kind":"{}","apiVersion":"{}","#,
-            row.kind,
-            row.api_version()
-        );
         Self {
             fields: fields.collect(),
             uid: text(&document, "uid"),
@@ -72,7 +73,8 @@ impl Stored {
             name,
             rv,
             item: lay_out(&document, row.style).into(),
-            head: head.into(),
+            head: Arc::clone(head),
+            owners: owners(&document),
             style: row.style,
             labels,
         }
@@ -102,19 +104,24 @@ impl Stored {
         out.extend_from_slice(&self.item[1..]);
     }
 
-    /// Appends the object as an item of its list.
-    pub(crate) fn write_item(&self, out: &mut Vec<u8>) {
-        match self.style {
-            Style::Custom => self.write_full(out),
-            Style::Typed => out.extend_from_slice(&self.item),
-        }
+    /// The object without kind and apiVersion.
+    pub(crate) fn item(&self) -> &Bytes {
+        &self.item
     }
 
-    pub(crate) fn item_bytes_len(&self) -> usize {
-        match self.style {
-            Style::Custom => self.head.len() + self.item.len() - 1,
-            Style::Typed => self.item.len(),
-        }
+    /// The value of a selectable field.
+    pub(crate) fn field(&self, index: usize) -> Option<&str> {
+        self.fields.get(index).map(String::as_str)
+    }
+
+    /// Whether a text stands somewhere in it.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        // Laid out as text.
+        std::str::from_utf8(&self.item).is_ok_and(|item| item.contains(text))
+    }
+
+    pub(crate) const fn style(&self) -> Style {
+        self.style
     }
 
     /// The object as JSON.
@@ -134,13 +141,22 @@ impl Stored {
 
     /// The same object at another version: what a DELETED event carries (pr-E2).
     pub(crate) fn at(&self, row: &KindRow, rv: u64) -> Self {
-        Self::new(row, self.document(), rv)
+        Self::new(row, &self.head, self.document(), rv)
     }
+}
+
+fn owners(document: &Value) -> Box<[String]> {
+    let owners = document["metadata"]["ownerReferences"].as_array();
+    let uids = owners
+        .into_iter()
+        .flatten()
+        .filter_map(|owner| owner["uid"].as_str());
+    uids.map(str::to_owned).collect()
 }
 
 /// The object's text without kind and apiVersion, in the order of the kind's encoder: typed objects
 /// begin with their metadata, and that with the name (pr-L17).
-fn lay_out(document: &Value, style: Style) -> String {
+pub(super) fn lay_out(document: &Value, style: Style) -> String {
     let (Style::Typed, Some(top)) = (style, document.as_object()) else {
         return document.to_string();
     };

@@ -482,3 +482,23 @@ fn pr_f9_a_restored_state_goes_back_and_forgets() {
     let mut watch = bench.open(&watch_at("1"));
     assert_eq!(bench.take(&mut watch), "ERROR 410 \"Expired\" end");
 }
+
+#[test]
+fn pr_n9_a_json_patch_has_bounds() {
+    let mut bench = bench("a");
+    let mut patch = |operations: Value| {
+        let body = operations.to_string();
+        let (resource, body) = (bench.resource, body.as_bytes());
+        let patched = bench.state.patch(resource, "default/a", Patch::Json, body);
+        patched.map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    let test = json!({ "op": "test", "path": "/data/k", "value": "v" });
+    assert_eq!(patch(json!([test])), Ok(()));
+    assert_eq!(patch(Value::from(vec![test; 10_001])), Err(413));
+    // Each copy takes the one before along.
+    let copies = (0..40).map(|number| {
+        let from = "/data";
+        json!({ "op": "copy", "from": from, "path": format!("/data/c{number}") })
+    });
+    assert_eq!(patch(copies.collect()), Err(422));
+}

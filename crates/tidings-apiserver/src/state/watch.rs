@@ -154,7 +154,8 @@ impl State {
         let selected = |object: &&Arc<Stored>| selection.matches(row, object);
         Initial {
             // pr-E9: in key order, not in the order of versions.
-            objects: self.collections[resource]
+            objects: self
+                .objects(resource)
                 .values()
                 .filter(selected)
                 .cloned()
@@ -182,7 +183,8 @@ impl Watch {
             }
             if let Some(object) = initial.objects.get(initial.next) {
                 initial.next += 1;
-                frame(out, "ADDED", |out| object.write_full(out));
+                let view = &state.places[self.resource].view;
+                frame(out, "ADDED", |out| view.write_full(object, out));
                 continue;
             }
             let (version, end_bookmark) = (initial.version, initial.end_bookmark);
@@ -200,14 +202,20 @@ impl Watch {
             Err(refusal) => return self.refuse(&refusal, out),
         };
         self.begun = true;
+        let place = &state.places[self.resource];
         for change in state.history.iter().skip(index) {
             if out.len() >= bytes {
                 return WatchStep::More;
             }
             self.sent = change.rv;
-            if change.resource == self.resource {
+            if change.collection == place.collection {
                 self.tell(state, change, out);
             }
+        }
+        // Its definition is gone: the deletions were told, and nothing more will come.
+        if !place.served {
+            self.ended = true;
+            return WatchStep::Ended;
         }
         WatchStep::Level
     }
@@ -246,18 +254,20 @@ impl Watch {
     /// One change as this watch's selection sees it (pr-E3).
     fn tell(&self, state: &State, change: &super::Change, out: &mut Vec<u8>) {
         let row = state.kind(self.resource);
+        let place = &state.places[self.resource];
+        let view = &place.view;
         let selects = |object: &Stored| self.selection.matches(row, object);
         let before = change.previous.as_deref().is_some_and(selects);
         let after = change.kind != EventKind::Deleted && selects(&change.object);
         match (before, after) {
             (false, false) => {}
-            (false, true) => frame(out, "ADDED", |out| change.object.write_full(out)),
-            (true, true) => frame(out, "MODIFIED", |out| change.object.write_full(out)),
+            (false, true) => frame(out, "ADDED", |out| view.write_full(&change.object, out)),
+            (true, true) => frame(out, "MODIFIED", |out| view.write_full(&change.object, out)),
             // pr-E2: the previous state, at the version of the change.
             (true, false) => {
                 let previous = change.previous.as_ref().unwrap_or(&change.object);
-                let gone = previous.at(row, change.rv);
-                frame(out, "DELETED", |out| gone.write_full(out));
+                let gone = previous.at(&state.kinds[place.storage], change.rv);
+                frame(out, "DELETED", |out| view.write_full(&gone, out));
             }
         }
     }

@@ -1,26 +1,43 @@
-//! Writes: create, update, patch, delete, with optimistic concurrency.
+//! Writes: create, update, patch and apply, with optimistic concurrency.
 //!
-//! Source: rules pr-E1, pr-E2, pr-N9, pr-N10, pr-N12, pr-S2.
+//! Does not check what only the real server's own types know of built-in kinds: their fields may be any.
+//!
+//! W1  A refused write changes nothing, and neither does a dry run.
+//! W2  A write that changes nothing takes no version.
+//! Source: endpoints/handlers/{create,update,patch}.go and registry/rest/{create,update}.go @v0.36.3; rules
+//! pr-E1, pr-E2, pr-N9, pr-N10, pr-N12, pr-S2; the sentences of refusals are those of a real server.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tidings_api::frame::EventKind;
 
-use super::{Change, State, Stored};
-use crate::{refusal::Refusal, seed::timestamp};
+use super::{Change, State, Stored, managed, names::check_name};
+use crate::{kind::KindRow, refusal::Refusal, seed::timestamp};
 
-/// The outcome of a write: the object as it is now, or was last.
+/// The object as it is after a write, or was last.
 pub type Written = Result<Arc<Stored>, Refusal>;
 
-/// A patch, by its media type.
+/// A write's object, and what became of it.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Outcome {
+    /// The object as it is now, or was last.
+    pub object: Arc<Stored>,
+    /// What the write did.
+    pub effect: Effect,
+}
+
+/// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "what this server supports")]
-pub enum Patch {
-    /// `application/json-patch+json`.
-    Json,
-    /// `application/merge-patch+json`.
-    Merge,
+#[expect(clippy::exhaustive_enums, reason = "a write does one of these")]
+pub enum Effect {
+    /// There is a new object.
+    Created,
+    /// The object is gone.
+    Deleted,
+    /// The object is as it was, or has changed.
+    Updated,
 }
 
 /// Which part of an object a write may change (pr-N10).
@@ -35,15 +52,58 @@ pub enum Part {
     Whole,
 }
 
-/// What must hold for a delete to happen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "the protocol's own two")]
-pub struct Preconditions {
-    /// The uid that the object must have.
-    pub uid: Option<String>,
-    /// The resourceVersion that the object must have.
-    pub resource_version: Option<String>,
+/// How much is asked of what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are these two")]
+pub enum Admission {
+    /// Anything: simulations, benches and tests lay objects down without their namespaces, owners and
+    /// defaults, and no manager owns their fields.
+    Open,
+    /// What a server asks of its clients.
+    Strict,
 }
+
+/// Who writes, when, and how.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the options of all writes")]
+pub struct Terms<'a> {
+    /// How much is asked.
+    pub admission: Admission,
+    /// The field manager.
+    pub manager: &'a str,
+    /// The subresource that is written through, or empty.
+    pub subresource: &'a str,
+    /// Whether an apply takes what others own.
+    pub force: bool,
+    /// Whether only the answer is wanted.
+    pub dry_run: bool,
+    /// Whether fields that the kind does not have are refused, in place of being dropped.
+    pub strict_fields: bool,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+impl Terms<'_> {
+    /// The terms of whoever writes to the state directly.
+    #[must_use]
+    pub const fn open(now: u64) -> Self {
+        Self {
+            admission: Admission::Open,
+            manager: "",
+            subresource: "",
+            force: false,
+            dry_run: false,
+            strict_fields: false,
+            now,
+        }
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.admission == Admission::Strict
+    }
+}
+
+// === impl State ===
 
 impl State {
     /// Creates an object; `now` is in seconds since 1970.
@@ -55,45 +115,11 @@ impl State {
         &mut self,
         resource: usize,
         namespace: Option<&str>,
-        mut document: Value,
+        document: Value,
         now: u64,
     ) -> Written {
-        let row = self.kind(resource).clone();
-        if !document.is_object() {
-            return Err(Refusal::bad_request("the body is not an object"));
-        }
-        if !document["metadata"].is_object() {
-            document["metadata"] = Value::Object(Map::new());
-        }
-        self.check_kind(resource, &document)?;
-        self.place(resource, namespace, &mut document)?;
-        let meta = &mut document["metadata"];
-        if meta["name"].as_str().is_none_or(str::is_empty) {
-            let Some(prefix) = meta["generateName"]
-                .as_str()
-                .filter(|text| !text.is_empty())
-            else {
-                let message = "name or generateName is required";
-                return Err(Refusal::new(422, "Invalid", message));
-            };
-            meta["name"] = format!("{prefix}{}", self.seed.suffix()).into();
-        }
-        let name = meta["name"].as_str().unwrap_or_default().to_owned();
-        if name.contains('/') || name.len() > 253 {
-            return Err(Refusal::new(
-                422,
-                "Invalid",
-                "metadata.name is not a valid name",
-            ));
-        }
-        meta["uid"] = self.seed.uid().into();
-        meta["creationTimestamp"] = timestamp(now).into();
-        meta["generation"] = 1.into();
-        let stored = Stored::new(&row, document, self.rv + 1);
-        if self.get(resource, &stored.key).is_some() {
-            return Err(Refusal::already_exists(&row, &name));
-        }
-        Ok(self.put(resource, stored, None))
+        let created = self.create_with(resource, namespace, document, &Terms::open(now));
+        created.map(|outcome| outcome.object)
     }
 
     /// Replaces an object. A resourceVersion in the body must be the present one.
@@ -102,37 +128,120 @@ impl State {
     ///
     /// A [`Refusal`]: not there, or changed meanwhile.
     pub fn update(&mut self, resource: usize, key: &str, document: Value) -> Written {
-        self.update_part(resource, key, document, Part::Whole)
+        let updated = self.update_with(resource, key, document, Part::Whole, &Terms::open(0));
+        updated.map(|outcome| outcome.object)
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: no name, there is one already, or it is not what the kind's objects are like.
+    pub fn create_with(
+        &mut self,
+        resource: usize,
+        namespace: Option<&str>,
+        mut document: Value,
+        terms: &Terms<'_>,
+    ) -> Result<Outcome, Refusal> {
+        if !document.is_object() {
+            return Err(Refusal::bad_request("the body is not an object"));
+        }
+        if !document["metadata"].is_object() {
+            document["metadata"] = Value::Object(Map::new());
+        }
+        self.check_kind(resource, &document)?;
+        let version = document["metadata"]["resourceVersion"].as_str();
+        if terms.is_strict() && !version.is_none_or(str::is_empty) {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(Refusal::new(500, "", message));
+        }
+        let document = self.places[resource].view.stored(document);
+        self.insert(resource, namespace, document, terms, false)
+    }
+
+    /// Puts a new object in its place.
+    pub(super) fn insert(
+        &mut self,
+        resource: usize,
+        namespace: Option<&str>,
+        mut document: Value,
+        terms: &Terms<'_>,
+        is_apply: bool,
+    ) -> Result<Outcome, Refusal> {
+        let row = self.kind(resource).clone();
+        self.place(resource, namespace, &mut document)?;
+        let name = self.name(&row, &mut document, terms)?;
+        let key = key_of(&document);
+        if terms.is_strict() {
+            self.check_home(resource, &document, &name)?;
+        }
+        self.begin(&row, &mut document, terms);
+        if terms.is_strict() {
+            self.complete(&row, None, &mut document, terms)?;
+            if !is_apply {
+                managed::note_update(&row, None, &mut document, terms);
+            }
+            self.settle(resource, None, &mut document, terms)?;
+        }
+        // Last: an object that could not be is told so, even where there is one of its name.
+        if self.get(resource, &key).is_some() {
+            return Err(Refusal::already_exists(&row, &name));
+        }
+        let rv = if terms.dry_run { 0 } else { self.rv + 1 };
+        let stored = self.lay_out(resource, document, rv);
+        let object = self.put(resource, stored, None, terms);
+        let effect = Effect::Created;
+        Ok(Outcome { object, effect })
     }
 
     /// Replaces a part of an object, and leaves the rest as it is.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`]: not there, changed meanwhile, or a part that the kind does not have.
-    pub fn update_part(
+    /// A [`Refusal`]: not there, changed meanwhile, or not what the kind's objects are like.
+    pub fn update_with(
         &mut self,
         resource: usize,
         key: &str,
-        mut document: Value,
+        document: Value,
         part: Part,
-    ) -> Written {
-        let row = self.kind(resource).clone();
+        terms: &Terms<'_>,
+    ) -> Result<Outcome, Refusal> {
         let old = self.existing(resource, key)?;
         self.check_kind(resource, &document)?;
-        let was = old.document();
-        let Some(meta) = document["metadata"].as_object() else {
-            return Err(Refusal::bad_request("the body has no metadata"));
-        };
-        let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
-        if !matches!(said("resourceVersion"), "" | "0")
-            && said("resourceVersion") != old.rv.to_string()
-        {
-            return Err(Refusal::modified(&row, &old.name));
+        let row = self.kind(resource).clone();
+        if terms.is_strict() {
+            check_name(&document, &old.name)?;
+            let version = document["metadata"]["resourceVersion"].as_str();
+            if row.is_custom() && matches!(version, None | Some("" | "0")) {
+                // pr-N10: custom resources are not updated unconditionally.
+                let message = "Invalid value: 0: must be specified for an update";
+                let field = "metadata.resourceVersion";
+                let mut refusal =
+                    Refusal::invalid_field(&row, &old.name, "FieldValueInvalid", field, message);
+                refusal.kind = row.plural.to_string();
+                refusal.message = refusal.message.replacen(&*row.kind, &row.plural, 1);
+                return Err(refusal);
+            }
         }
-        if !said("uid").is_empty() && said("uid") != old.uid {
-            return Err(Refusal::conflict(&row, &old.name, "the uid differs"));
-        }
+        let document = self.places[resource].view.stored(document);
+        self.replace(resource, &old, document, part, terms, false)
+    }
+
+    /// Puts a document in place of an object, as far as the part goes.
+    pub(super) fn replace(
+        &mut self,
+        resource: usize,
+        old: &Arc<Stored>,
+        mut document: Value,
+        part: Part,
+        terms: &Terms<'_>,
+        is_apply: bool,
+    ) -> Result<Outcome, Refusal> {
+        let row = self.kind(resource).clone();
+        let was = self.as_stored(resource, old);
+        check_version(&row, old, &document)?;
         if part == Part::Status {
             document = with_status_of(&was, &document);
         } else if part == Part::Main && row.status {
@@ -147,181 +256,104 @@ impl State {
                 value => meta.insert(field.to_owned(), value.clone()),
             };
         }
-        // pr-N10: the generation moves on the spec alone.
-        let generation = was["metadata"]["generation"].as_u64().unwrap_or(1);
-        let moved = u64::from(document["spec"] != was["spec"]);
-        document["metadata"]["generation"] = (generation + moved).into();
-        if is_finished(&document) {
-            self.remove(resource, &old);
-            // A writer gets what it wrote, at the version that it replaced.
-            return Ok(Arc::new(Stored::new(&row, document, old.rv)));
-        }
         for field in ["kind", "apiVersion"] {
             document[field] = was[field].clone();
         }
-        // A write that changes nothing is none.
+        if terms.is_strict() {
+            self.complete(&row, Some(&was), &mut document, terms)?;
+            if !is_apply {
+                managed::note_update(&row, Some(&was), &mut document, terms);
+            }
+            self.settle(resource, Some(&was), &mut document, terms)?;
+        }
+        count_generation(&row, &was, &mut document);
+        let object = Arc::clone(old);
+        if is_finished(&row, &document) {
+            self.remove(resource, &object, terms);
+            // A writer gets what it wrote, at the version that it replaced.
+            return Ok(Outcome {
+                object: Arc::new(self.lay_out(resource, document, old.rv)),
+                effect: Effect::Deleted,
+            });
+        }
+        let effect = Effect::Updated;
         if document == was {
-            return Ok(old);
+            return Ok(Outcome { object, effect });
         }
-        let stored = Stored::new(&row, document, self.rv + 1);
-        Ok(self.put(resource, stored, Some(old)))
+        let rv = if terms.dry_run { old.rv } else { self.rv + 1 };
+        let is_marked = !document["metadata"]["deletionTimestamp"].is_null();
+        let stored = self.lay_out(resource, document, rv);
+        let object = self.put(resource, stored, Some(object), terms);
+        if is_marked && !terms.dry_run {
+            self.note_marked(resource, &object);
+        }
+        Ok(Outcome { object, effect })
     }
 
-    /// Patches an object.
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
-    pub fn patch(&mut self, resource: usize, key: &str, patch: Patch, body: &[u8]) -> Written {
-        self.patch_part(resource, key, patch, body, Part::Whole)
+    /// A stored object as a document of the kind as which it is stored, at the version that is asked
+    /// through.
+    pub(super) fn as_stored(&self, resource: usize, object: &Stored) -> Value {
+        let mut document = object.document();
+        document["apiVersion"] = self.kind(resource).api_version().into();
+        document
     }
 
-    /// Patches a part of an object; what the patch does elsewhere is dropped.
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there, changed meanwhile, or the patch does not apply.
-    pub fn patch_part(
-        &mut self,
-        resource: usize,
-        key: &str,
-        patch: Patch,
-        body: &[u8],
-        part: Part,
-    ) -> Written {
-        let old = self.existing(resource, key)?;
-        let mut document = old.document();
-        let bad = |error: serde_json::Error| Refusal::bad_request(error.to_string());
-        match patch {
-            Patch::Merge => {
-                let patch: Value = serde_json::from_slice(body).map_err(bad)?;
-                json_patch::merge(&mut document, &patch);
+    /// What every new object gets.
+    fn begin(&mut self, row: &KindRow, document: &mut Value, terms: &Terms<'_>) {
+        let meta = &mut document["metadata"];
+        meta["uid"] = self.seed.uid().into();
+        meta["creationTimestamp"] = timestamp(terms.now).into();
+        if let Some(meta) = meta.as_object_mut() {
+            for field in [
+                "deletionTimestamp",
+                "deletionGracePeriodSeconds",
+                "selfLink",
+            ] {
+                meta.remove(field);
             }
-            Patch::Json => {
-                let patch: json_patch::Patch = serde_json::from_slice(body).map_err(bad)?;
-                let applied = json_patch::patch(&mut document, &patch);
-                applied.map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
+            meta.remove("generation");
+            if row.generation {
+                meta.insert("generation".to_owned(), 1.into());
             }
         }
-        self.update_part(resource, key, document, part)
     }
 
-    /// Deletes an object, or marks it as being deleted while it has finalizers (pr-N12).
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there.
-    pub fn delete(&mut self, resource: usize, key: &str, now: u64) -> Written {
-        self.delete_if(resource, key, &Preconditions::default(), now)
+    /// Lays a document out as the kind as which it is stored.
+    pub(super) fn lay_out(&self, resource: usize, document: Value, rv: u64) -> Stored {
+        let storage = self.places[resource].storage;
+        let head = &self.places[storage].view.head;
+        Stored::new(&self.kinds[storage], head, document, rv)
     }
 
-    /// Deletes an object if it is the one that is meant (pr-N12).
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`]: not there, or another one.
-    pub fn delete_if(
-        &mut self,
-        resource: usize,
-        key: &str,
-        preconditions: &Preconditions,
-        now: u64,
-    ) -> Written {
-        let row = self.kind(resource).clone();
-        let old = self.existing(resource, key)?;
-        let rv = old.rv.to_string();
-        for (what, wanted, is) in [
-            ("UID", &preconditions.uid, &old.uid),
-            ("ResourceVersion", &preconditions.resource_version, &rv),
-        ] {
-            if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != is) {
-                let why = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object \
-                     meta: {is}"
-                );
-                return Err(Refusal::conflict(&row, &old.name, &why));
-            }
-        }
-        let mut document = old.document();
-        if document["metadata"]["finalizers"]
-            .as_array()
-            .is_none_or(Vec::is_empty)
-        {
-            return Ok(self.remove(resource, &old));
-        }
-        if !document["metadata"]["deletionTimestamp"].is_null() {
-            return Ok(old);
-        }
-        document["metadata"]["deletionTimestamp"] = timestamp(now).into();
-        let stored = Stored::new(&row, document, self.rv + 1);
-        Ok(self.put(resource, stored, Some(old)))
-    }
-
-    fn existing(&self, resource: usize, key: &str) -> Written {
+    pub(super) fn existing(&self, resource: usize, key: &str) -> Written {
         let name = key.rsplit('/').next().unwrap_or(key);
         let found = self.get(resource, key).cloned();
         found.ok_or_else(|| Refusal::not_found(self.kind(resource), name))
     }
 
-    fn check_kind(&self, resource: usize, document: &Value) -> Result<(), Refusal> {
-        let row = self.kind(resource);
-        let kind = document["kind"].as_str().unwrap_or_default();
-        let version = document["apiVersion"].as_str().unwrap_or_default();
-        let fits = (kind.is_empty() || kind == row.kind)
-            && (version.is_empty() || version == row.api_version());
-        if fits {
-            return Ok(());
-        }
-        let (own, wanted) = (row.api_version(), &row.kind);
-        let message = format!("{version}, Kind={kind} cannot be handled as {own}, Kind={wanted}");
-        Err(Refusal::bad_request(message))
-    }
-
-    fn place(
-        &self,
-        resource: usize,
-        namespace: Option<&str>,
-        document: &mut Value,
-    ) -> Result<(), Refusal> {
-        let is_namespaced = self.kind(resource).namespaced;
-        let Some(meta) = document["metadata"].as_object_mut() else {
-            return Ok(());
-        };
-        if !is_namespaced {
-            meta.remove("namespace");
-            return Ok(());
-        }
-        let said = meta
-            .get("namespace")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let namespace = namespace.unwrap_or(said);
-        if namespace.is_empty() || (!said.is_empty() && said != namespace) {
-            let message = "the namespace of the object does not match the namespace of the request";
-            return Err(Refusal::bad_request(message));
-        }
-        let namespace = namespace.to_owned();
-        meta.insert("namespace".to_owned(), namespace.into());
-        Ok(())
-    }
-
-    fn put(
+    pub(super) fn put(
         &mut self,
         resource: usize,
         stored: Stored,
         previous: Option<Arc<Stored>>,
+        terms: &Terms<'_>,
     ) -> Arc<Stored> {
-        self.rv += 1;
         let object = Arc::new(stored);
+        if terms.dry_run {
+            return object;
+        }
+        self.rv += 1;
         let kind = if previous.is_some() {
             EventKind::Modified
         } else {
             EventKind::Added
         };
-        self.collections[resource].insert(object.key.clone(), Arc::clone(&object));
+        let collection = self.places[resource].collection;
+        self.note_put(resource, previous.as_deref(), &object, terms);
+        self.collections[collection].insert(object.key.clone(), Arc::clone(&object));
         let change = Change {
             rv: self.rv,
-            resource,
+            collection,
             kind,
             object: Arc::clone(&object),
             previous,
@@ -330,24 +362,70 @@ impl State {
         object
     }
 
-    fn remove(&mut self, resource: usize, old: &Arc<Stored>) -> Arc<Stored> {
+    pub(super) fn remove(
+        &mut self,
+        resource: usize,
+        old: &Arc<Stored>,
+        terms: &Terms<'_>,
+    ) -> Arc<Stored> {
+        if terms.dry_run {
+            return Arc::clone(old);
+        }
         self.rv += 1;
-        self.collections[resource].remove(&old.key);
+        let (collection, storage) = (
+            self.places[resource].collection,
+            self.places[resource].storage,
+        );
+        self.collections[collection].remove(&old.key);
         self.record(Change {
             rv: self.rv,
-            resource,
+            collection,
             kind: EventKind::Deleted,
             object: Arc::clone(old),
             previous: Some(Arc::clone(old)),
         });
-        Arc::new(old.at(&self.kinds[resource], self.rv))
+        self.note_removal(resource, old);
+        Arc::new(old.at(&self.kinds[storage], self.rv))
     }
 }
 
-/// An object as it was, with the status of another.
+fn key_of(document: &Value) -> String {
+    let text = |name: &str| document["metadata"][name].as_str().unwrap_or_default();
+    match (text("namespace"), text("name")) {
+        ("", name) => name.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+/// An object that says who it is must be the one that is meant.
+pub(super) fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Refusal> {
+    let Some(meta) = document["metadata"].as_object() else {
+        return Err(Refusal::bad_request("the body has no metadata"));
+    };
+    let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
+    let version = said("resourceVersion");
+    if !matches!(version, "" | "0") && version != old.rv.to_string() {
+        return Err(Refusal::modified(row, &old.name));
+    }
+    if !said("uid").is_empty() && said("uid") != old.uid {
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            said("uid"),
+            old.uid
+        );
+        return Err(Refusal::conflict(row, &old.name, &why));
+    }
+    Ok(())
+}
+
+/// An object as it was, with the status of another, and the managers that this one names.
 fn with_status_of(was: &Value, document: &Value) -> Value {
     let mut merged = was.clone();
     set_or_remove(&mut merged, "status", &document["status"]);
+    let managers = &document["metadata"]["managedFields"];
+    if !managers.is_null() {
+        merged["metadata"]["managedFields"] = managers.clone();
+    }
     merged
 }
 
@@ -363,18 +441,39 @@ fn set_or_remove(document: &mut Value, field: &str, value: &Value) {
     }
 }
 
+/// pr-N10: the generation moves on all but metadata and status.
+fn count_generation(row: &KindRow, was: &Value, document: &mut Value) {
+    if !row.generation {
+        return;
+    }
+    let counts = |name: &str| !(name == "metadata" || (name == "status" && row.status));
+    let (Some(old), Some(new)) = (was.as_object(), document.as_object()) else {
+        return;
+    };
+    let names = old.keys().chain(new.keys());
+    let moved = names
+        .filter(|name| counts(name))
+        .any(|name| old.get(name) != new.get(name));
+    let generation = was["metadata"]["generation"].as_u64().unwrap_or(1);
+    document["metadata"]["generation"] = (generation + u64::from(moved)).into();
+}
+
 /// Whether an object that is being deleted has lost its last finalizer.
-fn is_finished(document: &Value) -> bool {
+fn is_finished(row: &KindRow, document: &Value) -> bool {
     let meta = &document["metadata"];
-    !meta["deletionTimestamp"].is_null() && meta["finalizers"].as_array().is_none_or(Vec::is_empty)
+    let is_free = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    !meta["deletionTimestamp"].is_null()
+        && is_free(&meta["finalizers"])
+        && (!row.is("", "Namespace") || is_free(&document["spec"]["finalizers"]))
 }
 
 /// What a client cannot change.
-const SERVER_FIELDS: [&str; 6] = [
+const SERVER_FIELDS: [&str; 7] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
     "name",
     "namespace",
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
     "resourceVersion",
+    "uid",
 ];
