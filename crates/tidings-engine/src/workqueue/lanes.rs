@@ -13,8 +13,8 @@
 //!     whatever waits above it: so nothing waits for ever.
 //! N3  Between two keys of one tenant every other tenant of the level is served once.
 //! Cost: O(1) for all, but a new tenant allocates.
-//! Source: k/k#25744, #109348 (client-go has neither); controller-runtime's priority queue starves
-//! its lowest level as long as a higher one has work.
+//! Source: asked for in Kubernetes since 2016, and in client-go in neither form; controller-runtime's
+//! priority queue starves its lowest level as long as a higher one has work.
 
 use std::hash::BuildHasher as _;
 

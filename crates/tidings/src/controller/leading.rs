@@ -11,8 +11,10 @@ use crate::leader::LeaderHandle;
 pub(super) trait Leading: Send + Sync {
     /// The leadership now, while it is ours.
     fn term(&self) -> Option<Term>;
-    /// Waits until this may have changed.
-    fn changed(&mut self) -> Boxed<'_, ()>;
+    /// Waits until it is ours.
+    fn lead(&mut self) -> Boxed<'_, Term>;
+    /// Waits until the leadership of this number is not ours any more, by the clock if need be.
+    fn lost(&mut self, fencing: u32) -> Boxed<'_, ()>;
     /// Lets another replica lead; what the leadership guarded has ended.
     fn release(&mut self) -> Boxed<'_, ()>;
 }
@@ -42,25 +44,18 @@ impl Leadership {
     /// Waits until this replica leads; at once without an election.
     pub(super) async fn lead(&mut self, phase: &watch::Sender<Phase>) -> Option<Term> {
         let leading = self.0.as_mut()?;
-        loop {
-            if let Some(term) = leading.term() {
-                return Some(term);
-            }
-            phase.send_replace(Phase::Standby);
-            leading.changed().await;
+        if let Some(term) = leading.term() {
+            return Some(term);
         }
+        phase.send_replace(Phase::Standby);
+        Some(leading.lead().await)
     }
 
     /// Waits until a leadership is lost; for ever without an election.
     pub(super) async fn lost(&mut self, held: Option<&Term>) {
-        let (Some(leading), Some(held)) = (self.0.as_mut(), held) else {
-            return std::future::pending().await;
-        };
-        while leading
-            .term()
-            .is_some_and(|term| term.fencing == held.fencing)
-        {
-            leading.changed().await;
+        match (self.0.as_mut(), held) {
+            (Some(leading), Some(held)) => leading.lost(held.fencing).await,
+            (_, None) | (None, _) => std::future::pending().await,
         }
     }
 
@@ -102,23 +97,38 @@ impl Leading for LeaderHandle {
         }))
     }
 
-    fn changed(&mut self) -> Boxed<'_, ()> {
-        let mut leadership = self.watch();
-        leadership.mark_unchanged();
-        let valid_until = leadership.borrow().valid_until;
-        Box::pin(async move {
-            let expired = async {
-                match valid_until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
+    fn lead(&mut self) -> Boxed<'_, Term> {
+        Box::pin(async {
+            let mut leadership = self.watch();
+            loop {
+                // What is published after this is a change; what was before is looked at.
+                leadership.mark_unchanged();
+                if let Some(term) = self.term() {
+                    return term;
                 }
-            };
-            tokio::select! {
-                changed = leadership.changed() => if changed.is_err() {
-                    // The election's task is gone: nothing changes but the clock.
+                if leadership.changed().await.is_err() {
+                    // The election's task is gone, and nobody else can make this one the leader.
                     std::future::pending::<()>().await;
-                },
-                () = expired => {}
+                }
+            }
+        })
+    }
+
+    fn lost(&mut self, fencing: u32) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            let mut leadership = self.watch();
+            loop {
+                let now = leadership.borrow_and_update().clone();
+                let until = now.valid_until.filter(|_| now.fencing == Some(fencing));
+                let Some(until) = until.filter(|_| now.is_valid(Instant::now())) else {
+                    return;
+                };
+                // Renewed or not: when the time is over, it is looked again.
+                let _ = tokio::time::timeout_at(until, leadership.changed()).await;
+                if leadership.has_changed().is_err() {
+                    // The election's task is gone: nobody renews, and the clock decides.
+                    tokio::time::sleep_until(until).await;
+                }
             }
         })
     }

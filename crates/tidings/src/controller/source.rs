@@ -109,7 +109,7 @@ impl<S: Payload> Source<S> {
     }
 
     /// The object's owners of a kind: `references` emits the owner references that are looked at, as
-    /// [`owner::of_json`](super::owner::of_json) does for raw objects.
+    /// [`owner::of_json`] does for raw objects.
     #[must_use]
     pub fn to_owner(
         self,

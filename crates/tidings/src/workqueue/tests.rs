@@ -176,7 +176,8 @@ async fn cg_w5_cg_w6_every_drain_ends_when_everything_is_done() {
         workers.spawn(async move {
             let mut count = 0;
             while let Some(_item) = queue.get().await {
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                let later = tokio::time::Instant::now() + Duration::from_secs(5);
+                tokio::time::sleep_until(later).await;
                 count += 1;
             }
             count

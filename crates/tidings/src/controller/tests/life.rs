@@ -33,7 +33,7 @@ async fn a_shutdown_does_what_is_queued_and_takes_nothing_new() {
     }
     let informer = feed.informer();
     let mut running = Running::start(of(&informer), |_| async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(2)).await;
         Ok(Action::Again(Duration::from_secs(1)))
     });
     running.next().await;
@@ -138,9 +138,16 @@ impl Leading for Seat {
         Some(Term::new(fencing, move || *term.borrow() == Some(fencing)))
     }
 
-    fn changed(&mut self) -> Boxed<'_, ()> {
+    fn lead(&mut self) -> Boxed<'_, Term> {
         Box::pin(async {
-            let _ = self.term.changed().await;
+            self.term.wait_for(Option::is_some).await.unwrap();
+            Leading::term(self).unwrap()
+        })
+    }
+
+    fn lost(&mut self, fencing: u32) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            let _ = self.term.wait_for(|term| *term != Some(fencing)).await;
         })
     }
 

@@ -43,7 +43,7 @@ async fn the_last_outcome_decides_when_it_is_again() {
         }
     });
     let (_, first) = running.next().await;
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    pass(Duration::from_secs(30)).await;
     feed.put(config_map("a", &json!({ "level": "1" })));
     running.next().await;
     // Not at 60 s, as the first said, but at 90 s.
@@ -221,7 +221,7 @@ async fn a_key_is_never_reconciled_twice_at_a_time_and_never_forgotten() {
                 .object
                 .resource_version_text()
                 .to_owned();
-            tokio::time::sleep(Duration::from_millis(fastrand(&version))).await;
+            pass(Duration::from_millis(fastrand(&version))).await;
             busy.lock().remove(&name);
             if version.ends_with('7') && request.attempt() == 0 {
                 return Err(Failure::retry("unlucky"));
@@ -236,7 +236,7 @@ async fn a_key_is_never_reconciled_twice_at_a_time_and_never_forgotten() {
         let version = feed.put(config_map(&name, &json!({ "at": at.to_string() })));
         last.insert(format!("default/{name}"), version.to_string());
         if at % 5 == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            pass(Duration::from_millis(1)).await;
         }
     }
     let wanted = last.clone();

@@ -92,7 +92,7 @@ async fn inv_s17_a_key_waits_until_the_store_has_its_write_and_no_longer() {
     assert_eq!(bench.seen().await, Sight::Stale, "version 4 is not 5");
     let feed = bench.feed.clone();
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         feed.put(config_map("b", &json!({})));
     });
     let started = Instant::now();
@@ -222,7 +222,7 @@ async fn a_reconcile_waits_for_the_writes_of_the_last_one() {
             };
             observer.ended(&target, &outcome);
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_secs(30)).await;
+                pass(Duration::from_secs(30)).await;
                 server.put(config_map("child", &json!({})));
             });
             Ok(Action::Again(Duration::from_millis(100)))

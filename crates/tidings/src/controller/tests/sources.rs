@@ -29,7 +29,7 @@ async fn what_changes_comes_before_what_was_there() {
     }
     let informer = feed.informer();
     let mut running = Running::start(of(&informer), |_| async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         Ok(Action::Done)
     });
     assert!(running.next().await.0.starts_with("default/old-"));
