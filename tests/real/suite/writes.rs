@@ -77,7 +77,17 @@ async fn pr_n9_pr_n12_an_object_is_written_as_a_real_server_wants_it() {
     assert_eq!(failed.unwrap_err().refusal(), Some(Refusal::Invalid));
     let reached = informer.wait_for(&patched.version, DEADLINE).await;
     assert_eq!(reached, tidings::WaitOutcome::Reached);
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pr_n12_a_delete_has_its_conditions_and_leaves_what_must_stay() {
+    let cluster = Cluster::start(&[]);
+    let notes = Arc::new(Notes::default());
+    let api = Api::new(cluster.client()).observed_by(Arc::<Notes>::clone(&notes));
+    let maps = api.resource(&resource("v1/configmaps"));
+    let one = key("default/one");
+    let created = maps.create(Some("default"), &configmap("one", "1")).await;
+    let created = created.unwrap();
     let options = DeleteOptions {
         uid: Some("another".to_owned()),
         ..DeleteOptions::default()
@@ -100,7 +110,7 @@ async fn pr_n9_pr_n12_an_object_is_written_as_a_real_server_wants_it() {
     }
     let options = DeleteOptions {
         uid: Some(created.uid.clone()),
-        resource_version: Some(patched.version.clone()),
+        resource_version: Some(created.version.clone()),
         ..DeleteOptions::default()
     };
     let uid = created.uid.clone();
@@ -165,7 +175,12 @@ async fn fields_are_applied_under_their_managers_and_the_status_on_its_own() {
     assert_eq!(status.details.causes[0].field, ".data.value");
     let forced: Written<Value> = maps("two").apply(&one, &fields("2"), true).await.unwrap();
     assert_eq!(forced.object["data"]["value"], "2");
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pr_n10_a_deployment_has_a_status_a_scale_and_rules() {
+    let cluster = Cluster::start(&[]);
+    let api = Api::new(cluster.client());
     let deployments = api.resource(&resource("apps/v1/deployments"));
     let web = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": { "name": "web" },
@@ -217,7 +232,7 @@ async fn fields_are_applied_under_their_managers_and_the_status_on_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pr_n12_a_finalizer_an_owner_and_the_events_of_an_object() {
+async fn pr_n12_a_finalizer_and_an_owner() {
     let cluster = Cluster::start(&[]);
     let notes = Arc::new(Notes::default());
     let api = Api::new(cluster.client()).observed_by(Arc::<Notes>::clone(&notes));
@@ -261,7 +276,18 @@ async fn pr_n12_a_finalizer_an_owner_and_the_events_of_an_object() {
             .unwrap_err()
             .is_not_found()
     );
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_taken_counted_and_refused() {
+    let cluster = Cluster::start(&[]);
+    let api = Api::new(cluster.client());
+    let maps = api.resource(&resource("v1/configmaps"));
+    let owned = maps
+        .create(Some("default"), &configmap("owned", "1"))
+        .await
+        .unwrap();
+    let reference = ObjectReference::new("v1", "ConfigMap", &key("default/owner"), "u1");
     let source = EventSource::new("tidings.dev/test", "real-0");
     let limits = EventLimits {
         retry: Duration::from_millis(100),
