@@ -66,7 +66,9 @@ impl Script {
 impl Transport for Script {
     fn open(&self, _request: Request, purpose: Purpose) -> Opening {
         let body: Box<dyn Body> = match purpose {
-            Purpose::List | Purpose::Probe | Purpose::Short => Box::new(ListBody(chunks_of(&self.list))),
+            Purpose::List | Purpose::Probe | Purpose::Short => {
+                Box::new(ListBody(chunks_of(&self.list)))
+            }
             Purpose::Watch => Box::new(WatchBody(Arc::clone(&self.watch))),
         };
         let response = Response::new(200, "application/json".to_owned(), body);

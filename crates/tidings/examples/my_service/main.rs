@@ -8,7 +8,10 @@ mod controller;
 mod objects;
 mod outside;
 
-use std::{collections::HashMap, error::Error, future::Future, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap, error::Error, future::Future, io::Write as _, path::PathBuf,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tidings::{Api, ElectionConfig, LeaderElection, ObjectKey, Patch, Resource, Written};
@@ -27,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match arguments.first().map(String::as_str) {
         None => return demonstrate().await,
         Some("--definition") => {
-            println!("{}", objects::definition());
+            writeln!(std::io::stdout(), "{}", objects::definition())?;
             return Ok(());
         }
         Some(_) => {}
@@ -153,7 +156,7 @@ async fn demonstrate() -> Result<(), Box<dyn Error>> {
     let _ = stop.send(());
     running.await??;
     std::fs::remove_dir_all(dir)?;
-    println!("a MyService was made, changed, put right and cleaned up");
+    eprintln!("a MyService was made, changed, put right and cleaned up");
     Ok(())
 }
 
