@@ -3,6 +3,7 @@
 //! Prints percentiles, which criterion does not: `cargo bench --bench latency_report`. One thread
 //! writes an event of 6.8 KB to a socket on loopback, at 1000 events a second; another runs the
 //! informer on a current-thread runtime. `same_core` pins both to one core, `across_cores` to two.
+//! `reconcile` is the way to a reconcile of the object's key by one worker on the same runtime.
 //! Floors in the same run: a thread that reads the event's bytes with blocking reads, and a tokio
 //! task that does the same, both without any engine. The stamp is taken before the write.
 
@@ -11,14 +12,21 @@
 use std::{
     io::Write,
     net::TcpStream,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use rustix::thread::{CpuSet, sched_setaffinity};
-use tidings::{Event, Informer, InformerHandle, ListMode, Payload, Raw, Resource, Scope};
+use tidings::{
+    Event, Informer, InformerHandle, ListMode, Payload, Raw, Resource, Scope,
+    controller::{Action, Controller, Request, Source},
+};
 use tidings_benches::{
     pods::{self, Burst},
     projection::Projection,
@@ -51,7 +59,13 @@ fn main() {
         println!("latency/{name}/1000ps/floor-tokio-read: {tokio}");
         let raw = informer::<Raw>(&server, events, pins);
         let projection = informer::<Arc<Projection>>(&server, events, pins);
-        for (cache, spread) in [("raw", raw), ("projection", projection)] {
+        let reconcile = reconcile(&server, events, pins);
+        let spreads = [
+            ("raw", raw),
+            ("projection", projection),
+            ("reconcile", reconcile),
+        ];
+        for (cache, spread) in spreads {
             let ratios = spread.ratios(&tokio);
             println!("latency/{name}/1000ps/{cache}: {spread}; of the tokio read {ratios}");
         }
@@ -156,6 +170,53 @@ fn informer<P: Payload>(server: &Loopback, events: usize, pins: Pins) -> Spread 
     assert_eq!(handle.store().len(), PODS);
     handle.stop();
     running.join().expect("the informer ends");
+    spread
+}
+
+/// Until a worker's reconcile of the key has begun, with what is asked of the store there.
+fn reconcile(server: &Loopback, events: usize, pins: Pins) -> Spread {
+    let (seen, came) = mpsc::channel();
+    let config = ClientConfig::from_server(&server.url()).expect("a URL");
+    let client = Client::new(config).expect("a client");
+    let scope = Scope::all(Resource::parse("v1/pods").expect("a resource"));
+    let informer = Informer::<Raw>::builder(client, scope).list_mode(ListMode::Whole);
+    let informer = informer.build().expect("a sound informer");
+    let handle = informer.handle();
+    let store = handle.store().clone();
+    let is_live = Arc::new(AtomicBool::new(false));
+    let tells = Arc::clone(&is_live);
+    let controller = Controller::builder("latency").source(Source::new(&handle));
+    let controller = controller.build(move |request: Request| {
+        let now = Instant::now();
+        assert!(store.get(request.key().as_str()).is_some());
+        if tells.load(Relaxed) {
+            // The writer waits for each.
+            let _ = seen.send(now);
+        }
+        std::future::ready(Ok(Action::Done))
+    });
+    let working = controller.handle();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = thread::spawn(move || {
+        pin(pins.reader);
+        runtime().block_on(async {
+            tokio::spawn(informer.run());
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            controller.run(shutdown).await
+        })
+    });
+    while working.stats().done < PODS as u64 {
+        thread::yield_now();
+    }
+    is_live.store(true, Relaxed);
+    let burst = Burst::chunked(PODS, PODS);
+    let spread = write(server.watch(), burst, events, pins, came);
+    assert_eq!(working.stats().done, (PODS + events) as u64);
+    drop(stop);
+    let ended = running.join().expect("the controller ends");
+    ended.expect("in order");
     spread
 }
 
