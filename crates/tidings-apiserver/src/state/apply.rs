@@ -18,7 +18,8 @@ use serde_json::{Map, Value, json};
 use super::{
     fields::{self, FieldSet},
     managed,
-    shape::{Keys, Listing, Shape},
+    order::{self, Source},
+    shape::{Listing, Shape},
     write::{Part, Terms},
 };
 use crate::{
@@ -46,7 +47,8 @@ pub(super) fn applied(
     let mut config = config.clone();
     drop_other_part(row, part, &mut config);
     check_items(row, shape, &config, "")?;
-    let mut set = FieldSet::of(shape, &config);
+    let given = FieldSet::of(shape, &config);
+    let mut set = given.clone();
     managed::strip(&mut set);
     let merged = merge(shape, Some(live), &config, "");
     let mut new = merged.map_err(|cause| {
@@ -55,7 +57,8 @@ pub(super) fn applied(
         Refusal::invalid_object(row, name.unwrap_or_default(), vec![cause])
     })?;
     let mut kept = managers.owned_by_others(&own);
-    kept.union(&set);
+    // With what nobody owns: who applies a name keeps the metadata that it stands in.
+    kept.union(&given);
     prune(shape, &mut new, &managers.last(&own), &kept);
     let change = managed::compare(row, live, &new);
     managers.note_apply(own, set, &change, terms.force)?;
@@ -109,12 +112,15 @@ fn check_items(row: &KindRow, shape: Shape<'_>, value: &Value, path: &str) -> Re
             let mut seen = BTreeSet::new();
             for (index, item) in items.iter().enumerate() {
                 check_items(row, shape.item(), item, &format!("{path}[{index}]"))?;
-                let Listing::Keyed(keys) = listing else {
-                    continue;
+                let name = match listing {
+                    Listing::Atomic => continue,
+                    Listing::Keyed(keys) => {
+                        let Some(named) = keys.of(item) else { continue };
+                        let names = named.iter().map(|(name, value)| format!("{name}={value}"));
+                        names.collect::<Vec<String>>().join(",")
+                    }
+                    Listing::Set => format!("={item}"),
                 };
-                let Some(named) = keys.of(item) else { continue };
-                let names = named.iter().map(|(name, value)| format!("{name}={value}"));
-                let name = names.collect::<Vec<String>>().join(",");
                 let why = format!("duplicate entries for key [{name}]");
                 if !seen.insert(name) {
                     return fail(path, &why);
@@ -153,18 +159,11 @@ fn merge(
             }
             Ok(Value::Object(merged))
         }
-        (Value::Array(items), Listing::Set) => {
-            let mut merged = live.and_then(Value::as_array).cloned().unwrap_or_default();
-            for item in items {
-                if !merged.contains(item) {
-                    merged.push(item.clone());
-                }
-            }
-            Ok(Value::Array(merged))
-        }
-        (Value::Array(items), Listing::Keyed(keys)) => {
-            let merged = live.and_then(Value::as_array).cloned();
-            merge_items(shape, keys, merged.unwrap_or_default(), items, path)
+        (Value::Array(items), listing @ (Listing::Keyed(_) | Listing::Set)) => {
+            let live = live
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice);
+            merge_items(shape, listing, live, items, path)
         }
         _ => Ok(config.clone()),
     }
@@ -172,25 +171,31 @@ fn merge(
 
 fn merge_items(
     shape: Shape<'_>,
-    keys: Keys<'_>,
-    mut merged: Vec<Value>,
+    listing: Listing<'_>,
+    live: &[Value],
     items: &[Value],
     path: &str,
 ) -> Result<Value, RefusalCause> {
-    for item in items {
-        if keys.of(item).is_none() {
-            let field = format!("{path}[{}].{}", merged.len(), keys.first());
-            let missing = "Required value".to_owned();
-            let cause = RefusalCause::new("FieldValueRequired", missing, &field);
-            return Err(cause);
-        }
-        match fields::find(keys, &merged, item) {
-            Some(index) => {
-                let path = format!("{path}[{index}]");
-                merged[index] = merge(shape.item(), merged.get(index), item, &path)?;
-            }
-            None => merged.push(merge(shape.item(), None, item, path)?),
-        }
+    if let Listing::Keyed(keys) = listing
+        && let Some(at) = items.iter().position(|item| keys.of(item).is_none())
+    {
+        // It would have been the next item.
+        let field = format!("{path}[{}].{}", live.len() + at, keys.first());
+        let missing = "Required value".to_owned();
+        return Err(RefusalCause::new("FieldValueRequired", missing, &field));
+    }
+    let steps = |items: &[Value]| {
+        let steps = items.iter().map(|item| fields::step(listing, item));
+        steps.collect::<Vec<_>>()
+    };
+    let mut merged = Vec::new();
+    for source in order::merged(&steps(live), &steps(items)) {
+        let path = format!("{path}[{}]", merged.len());
+        merged.push(match source {
+            Source::Live(place) => live[place].clone(),
+            Source::Applied(at) => merge(shape.item(), None, &items[at], &path)?,
+            Source::Both(place, at) => merge(shape.item(), live.get(place), &items[at], &path)?,
+        });
     }
     Ok(Value::Array(merged))
 }
@@ -203,7 +208,10 @@ fn prune(shape: Shape<'_>, value: &mut Value, last: &FieldSet, kept: &FieldSet) 
                 let Some(name) = step.strip_prefix("f:") else {
                     continue;
                 };
-                match (kept.parts.get(step), members.get_mut(name)) {
+                // An entry of a map is as an item of a list: who owns parts of it alone cannot keep it.
+                let kept = kept.parts.get(step);
+                let kept = kept.filter(|kept| kept.owned || !shape.is_entry(name));
+                match (kept, members.get_mut(name)) {
                     (Some(kept), Some(member)) => prune(shape.field(name), member, below, kept),
                     (None, Some(_)) => {
                         members.remove(name);
@@ -219,7 +227,7 @@ fn prune(shape: Shape<'_>, value: &mut Value, last: &FieldSet, kept: &FieldSet) 
                     return true;
                 };
                 let kept = kept.parts.get(&step);
-                // Who owns parts of an item but not that it is there cannot keep it.
+                // Who owns parts of an item, but not that it is there, cannot keep it.
                 let Some(kept) = kept.filter(|kept| kept.owned) else {
                     return false;
                 };

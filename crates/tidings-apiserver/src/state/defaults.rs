@@ -94,6 +94,7 @@ impl State {
             .as_str()
             .unwrap_or_default()
             .to_owned();
+        drop_empty_metadata(document);
         // pr-N10: a status is written through its own endpoint; nodes bring theirs.
         if old.is_none() && row.status && !row.is("", "Node") {
             remove(document, "status");
@@ -168,6 +169,19 @@ fn begin_namespace(document: &mut Value) {
     document["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
     document["spec"] = json!({ "finalizers": ["kubernetes"] });
     document["status"] = json!({ "phase": "Active" });
+}
+
+/// Metadata is typed for every kind: what is empty there is not there.
+fn drop_empty_metadata(document: &mut Value) {
+    let Some(meta) = document["metadata"].as_object_mut() else {
+        return;
+    };
+    meta.retain(|_, member| match member {
+        Value::Array(items) => !items.is_empty(),
+        Value::Null => false,
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    });
 }
 
 /// Typed objects know no nulls but in place of nothing.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::shape::{Keys, Listing, Shape};
+use super::shape::{Listing, Shape};
 
 /// A set of fields: a tree of steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,10 @@ impl FieldSet {
                 for (name, member) in members {
                     let mut below = Self::of(shape.field(name), member);
                     below.owned |= shape.is_entry(name) || is_bare(member);
-                    set.parts.insert(format!("f:{name}"), below);
+                    // A list that merges and has no items says nothing.
+                    if !below.is_empty() {
+                        set.parts.insert(format!("f:{name}"), below);
+                    }
                 }
             }
             (Value::Array(items), listing) if listing != Listing::Atomic => {
@@ -244,7 +247,6 @@ fn named<'a>(listing: Listing<'_>, list: Option<&'a Value>) -> BTreeMap<String, 
 /// Whether there is nothing below a value that could be owned in its stead.
 fn is_bare(value: &Value) -> bool {
     match value {
-        Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
         Value::Null => true,
         _ => false,
@@ -261,14 +263,6 @@ pub(super) fn step(listing: Listing<'_>, item: &Value) -> String {
         },
         Listing::Atomic | Listing::Set => format!("v:{item}"),
     }
-}
-
-/// The item of a list that a step leads to.
-pub(super) fn find(keys: Keys<'_>, items: &[Value], item: &Value) -> Option<usize> {
-    let wanted = keys.of(item)?;
-    items
-        .iter()
-        .position(|item| keys.of(item).as_ref() == Some(&wanted))
 }
 
 fn shown(step: &str) -> String {

@@ -24,6 +24,7 @@ mod list;
 mod managed;
 mod names;
 mod object;
+mod order;
 mod patch;
 mod scale;
 mod schema;

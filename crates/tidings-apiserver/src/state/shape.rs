@@ -83,9 +83,13 @@ impl<'a> Shape<'a> {
 
     pub(super) fn item(self) -> Self {
         match self {
-            Self::BuiltIn { kind, .. } => Self::BuiltIn {
+            Self::BuiltIn { kind, name, .. } => Self::BuiltIn {
                 kind,
-                name: "",
+                name: if REFERENCES.contains(&name) {
+                    REFERENCE
+                } else {
+                    ""
+                },
                 standing: false,
             },
             Self::Custom(schema) | Self::CustomRoot(schema) => {
@@ -265,8 +269,15 @@ const LISTS: &[ListRow] = &[
 /// Where strategic merge patches know a list by a key that server-side apply does not use.
 const PATCH_KEYS: &[(&str, &str, &str)] = &[("Node", "taints", "key")];
 
+/// Lists whose items are references: each is one value.
+const REFERENCES: &[&str] = &["imagePullSecrets", "ownerReferences", "secrets"];
+
+/// The name of such an item, which no field has.
+const REFERENCE: &str = "[]";
+
 /// Maps that are one value.
 const ATOMIC_MAPS: &[&str] = &[
+    REFERENCE,
     "claimRef",
     "configMapKeyRef",
     "dataSource",

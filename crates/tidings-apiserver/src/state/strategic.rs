@@ -1,9 +1,13 @@
 //! Strategic merge patches: merge patches that know the keys of lists.
 //!
-//! Does not keep the order that `$setElementOrder` asks for: items stay where they are, and new ones
-//! come last. Custom resources have no such patches.
+//! Does not know custom resources: they have no such patches.
+//!
+//! A merged list has the items of the patch in the patch's order, or that of `$setElementOrder`; the others
+//! stand among them as they stood in the list before.
 //!
 //! Source: apimachinery pkg/util/strategicpatch/patch.go @v0.36.3; rule pr-N9.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -38,6 +42,16 @@ pub(super) fn patch(
             }
             continue;
         }
+        if let Some(list) = name.strip_prefix("$setElementOrder/") {
+            if let (Some(Value::Array(items)), Some(order)) =
+                (target.get_mut(list), change.as_array())
+                && !patch.contains_key(list)
+            {
+                let before = items.clone();
+                *items = in_order(shape.field(list), std::mem::take(items), order, &before);
+            }
+            continue;
+        }
         if name.starts_with('$') {
             continue;
         }
@@ -62,7 +76,10 @@ pub(super) fn patch(
             Value::Array(change) => {
                 let member = target.entry(name.clone()).or_insert(Value::Null);
                 let items = member.as_array().cloned().unwrap_or_default();
-                *member = Value::Array(patch_list(below, items, change)?);
+                let merged = patch_list(below, items.clone(), change)?;
+                let order = patch.get(&format!("$setElementOrder/{name}"));
+                let order = order.and_then(Value::as_array).unwrap_or(change);
+                *member = Value::Array(in_order(below, merged, order, &items));
             }
             change if below.patch_key().is_some() => {
                 let message = format!(
@@ -143,6 +160,39 @@ fn patch_items(
         }
     }
     Ok(items)
+}
+
+/// The items of a merged list: those of `order` as it has them, the others among them as before.
+fn in_order(shape: Shape<'_>, merged: Vec<Value>, order: &[Value], before: &[Value]) -> Vec<Value> {
+    let key = shape.patch_key();
+    if key.is_none() && shape.listing() != Listing::Set {
+        return merged;
+    }
+    let name = |item: &Value| key.map_or(item, |key| &item[key]).to_string();
+    let places = |list: &[Value]| {
+        let named = list.iter().enumerate().map(|(at, item)| (name(item), at));
+        named.collect::<BTreeMap<String, usize>>()
+    };
+    let (wanted, before) = (places(order), places(before));
+    let (mut ordered, others): (Vec<Value>, Vec<Value>) = merged
+        .into_iter()
+        .partition(|item| wanted.contains_key(&name(item)));
+    ordered.sort_by_key(|item| wanted.get(&name(item)).copied());
+    let mut others = others.into_iter().peekable();
+    let mut all = Vec::new();
+    for item in ordered {
+        let place = before.get(&name(&item)).copied();
+        let is_earlier = |other: &Value| {
+            let other = before.get(&name(other)).copied();
+            place.is_some_and(|place| other.is_some_and(|other| other < place))
+        };
+        while let Some(other) = others.next_if(|other| is_earlier(other)) {
+            all.push(other);
+        }
+        all.push(item);
+    }
+    all.extend(others);
+    all
 }
 
 /// `$patch`.

@@ -254,11 +254,12 @@ fn lists_merge_by_their_keys() {
     assert_eq!(
         *containers,
         json!([
+            { "name": "b", "image": "i", "env": [{ "name": "Y", "value": "2" }] },
             { "name": "a", "image": "i", "env": [{ "name": "X", "value": "1" }],
               "ports": [{ "containerPort": 80, "protocol": "TCP", "name": "web" }] },
-            { "name": "b", "image": "i", "env": [{ "name": "Y", "value": "2" }] },
             { "name": "c", "image": "j" }
-        ])
+        ]),
+        "in the order that was applied last"
     );
     let (_, message) = refused(bench.apply("m3", &with(json!([{ "name": "a", "image": "x" }]))));
     let expected = "Apply failed with 1 conflict: conflict with \"m1\": \
@@ -269,9 +270,9 @@ fn lists_merge_by_their_keys() {
         .apply("m1", &with(json!([{ "name": "a", "image": "i" }])))
         .unwrap();
     let containers = &left["spec"]["template"]["spec"]["containers"];
-    assert_eq!(containers[0]["env"], json!(null));
+    assert_eq!(containers[1]["env"], json!(null));
     assert_eq!(
-        containers[1],
+        containers[0],
         json!({ "name": "b", "env": [{ "name": "Y", "value": "2" }] })
     );
 }
@@ -289,6 +290,10 @@ fn items_without_their_keys_and_doubles_are_refused() {
     let expected = "failed to create typed patch object (/; apps/v1, Kind=Deployment): \
                     .spec.template.spec.containers: duplicate entries for key [name=\"q\"]";
     assert_eq!((code, message.as_str()), (500, expected));
+    let twice = json!({ "metadata": { "finalizers": ["x.io/a", "x.io/a"] } });
+    let (code, message) = refused(bench.apply("m", &twice));
+    let expected = ".metadata.finalizers: duplicate entries for key [=\"x.io/a\"]";
+    assert!(code == 500 && message.ends_with(expected), "{message}");
 }
 
 #[test]
@@ -449,4 +454,18 @@ fn a_managers_time_moves_when_it_changes_something() {
         "02 05",
         "to give up is no change"
     );
+}
+
+#[test]
+fn what_is_empty_owns_nothing_where_lists_merge_and_in_metadata() {
+    let mut bench = bench("", "pods");
+    let config = json!({ "metadata": { "labels": {}, "finalizers": [] },
+        "spec": { "containers": [], "nodeSelector": {}, "tolerations": [] } });
+    let applied = bench.apply("m", &config).unwrap();
+    assert_eq!(
+        owners(&applied),
+        ["m Apply {f:metadata:{f:labels:{}},f:spec:{f:nodeSelector:{},f:tolerations:{}}}"]
+    );
+    assert!(applied["metadata"]["labels"].is_null());
+    assert!(applied["metadata"]["finalizers"].is_null());
 }

@@ -34,7 +34,7 @@ fn pr_n9_lists_merge_by_key_and_others_are_replaced() {
         pod(was, change),
         json!({ "spec": {
             "containers": [
-                { "name": "a", "image": "j", "args": ["2", "3"] }, { "name": "b" }, { "name": "c" }
+                { "name": "c" }, { "name": "a", "image": "j", "args": ["2", "3"] }, { "name": "b" }
             ],
             "tolerations": [{ "key": "y" }]
         } })
@@ -81,6 +81,11 @@ fn pr_n9_primitive_lists_are_sets() {
         json!({ "metadata": { "finalizers": ["b", "c"] } }),
     );
     assert_eq!(more["metadata"]["finalizers"], json!(["a", "b", "c"]));
+    let order = json!({ "metadata": { "$setElementOrder/finalizers": ["b", "a"] } });
+    assert_eq!(
+        pod(was.clone(), order)["metadata"]["finalizers"],
+        json!(["b", "a"])
+    );
     let less = json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["a"] } });
     assert_eq!(pod(was, less)["metadata"]["finalizers"], json!(["b"]));
 }
@@ -113,4 +118,29 @@ fn pr_n9_what_cannot_be_merged_is_refused() {
     let odd = json!({ "metadata": { "$patch": "odd" } });
     let expected = "unknown patch type: odd in map: map[$patch:odd]";
     assert_eq!(refused(odd), (500, expected.to_owned()));
+}
+
+#[test]
+fn pr_n9_items_stand_as_the_patch_has_them_and_the_others_as_before() {
+    let list = |text: &str| {
+        let items = text.chars().map(|name| json!({ "name": name.to_string() }));
+        items.collect::<Vec<Value>>()
+    };
+    let of = |pod: &Value| {
+        let items = pod["spec"]["containers"].as_array().unwrap().iter();
+        items
+            .map(|it| it["name"].as_str().unwrap())
+            .collect::<String>()
+    };
+    for (was, change, expected) in [
+        ("a", "b", "ba"),
+        ("ab", "b", "ab"),
+        ("ab", "cb", "cab"),
+        ("abc", "ca", "bca"),
+        ("abcd", "db", "acdb"),
+    ] {
+        let was = json!({ "spec": { "containers": list(was) } });
+        let change = json!({ "spec": { "containers": list(change) } });
+        assert_eq!(of(&pod(was, change.clone())), expected, "{change}");
+    }
 }
