@@ -43,6 +43,7 @@ mod scenarios;
 mod shared;
 #[path = "waiting.rs"]
 mod waiting;
+mod wakes;
 
 /// Runs a scenario in every order.
 fn every_order(scenario: fn()) {
@@ -52,26 +53,27 @@ fn every_order(scenario: fn()) {
 }
 
 macro_rules! in_every_order {
-    ($($name:ident)*) => {$(
+    ($($room:ident::$name:ident)*) => {$(
         #[test]
         fn $name() {
-            every_order(scenarios::$name);
+            every_order($room::$name);
         }
     )*};
 }
 
 in_every_order! {
-    an_addition_wakes_who_waits
-    two_keys_wake_two_workers
-    two_additions_wake_two_workers
-    who_gives_up_hands_on
-    what_became_dirty_meanwhile_comes_back
-    a_drain_ends_when_everything_is_done
-    two_drains_both_end
-    a_shutdown_wakes_everybody
-    a_shutdown_ends_drains
-    a_cancellation_ends_a_drain
-    the_time_is_kept_when_its_keeper_gives_up
-    the_time_is_kept_when_its_keeper_has_work
-    an_earlier_delay_moves_the_alarm
+    scenarios::an_addition_wakes_who_waits
+    scenarios::two_keys_wake_two_workers
+    scenarios::two_additions_wake_two_workers
+    scenarios::who_gives_up_hands_on
+    wakes::as_many_are_woken_as_there_are_keys
+    scenarios::what_became_dirty_meanwhile_comes_back
+    scenarios::a_drain_ends_when_everything_is_done
+    scenarios::two_drains_both_end
+    scenarios::a_shutdown_wakes_everybody
+    scenarios::a_shutdown_ends_drains
+    scenarios::a_cancellation_ends_a_drain
+    scenarios::the_time_is_kept_when_its_keeper_gives_up
+    scenarios::the_time_is_kept_when_its_keeper_has_work
+    scenarios::an_earlier_delay_moves_the_alarm
 }

@@ -46,7 +46,7 @@ mod shared;
 mod waiting;
 
 /// How many orders of each kind; `TIDINGS_SCHEDULES` says another number.
-const ORDERS: usize = 2_000;
+const ORDERS: usize = 10_000;
 /// How many of its changes of threads PCT places with care.
 const DEPTH: usize = 4;
 

@@ -218,7 +218,8 @@ pub(super) fn an_earlier_delay_moves_the_alarm() {
     assert_eq!(keys, [Some(1), Some(2)]);
 }
 
-fn delay(world: &World, key: u8, nanos: u64) {
+/// Adds a key after a delay.
+pub(super) fn delay(world: &World, key: u8, nanos: u64) {
     let delay = Duration::from_nanos(nanos);
     (world.shared).with(|queue| queue.add_after(at(0), &key, delay));
 }

@@ -63,7 +63,8 @@ impl World {
 
     /// Waits for a key; alarms up to `now` ring at once.
     pub(super) fn get(&self, now: Instant) -> Option<Taken<Key>> {
-        self.get_as(&mut Waiter::NONE, now)
+        let mut waiter = Waiter::NONE;
+        self.get_as(&mut waiter, now)
     }
 
     /// The same for who may be on the list already.
@@ -76,7 +77,7 @@ impl World {
                 Answer::Key(taken) => return Some(self.took(taken)),
                 Answer::ShutDown => return None,
                 Answer::Wait { alarm: Some(at) } if at <= now => time = at,
-                Answer::Wait { .. } => sleeper.sleep(),
+                Answer::Wait { .. } => sleeper.wait_for_it(),
             }
         }
     }
@@ -113,7 +114,7 @@ impl World {
         let sleeper = Arc::new(Sleeper::new());
         let waker = Waker::from(Arc::clone(&sleeper));
         while !self.shared.poll_drained(&waker) {
-            sleeper.sleep();
+            sleeper.wait_for_it();
         }
     }
 
@@ -121,7 +122,10 @@ impl World {
     pub(super) fn assert_drained(&self) {
         self.shared.with(|queue| {
             queue.check_invariants();
-            assert!(queue.is_drained(), "a drain has ended before everything is done");
+            assert!(
+                queue.is_drained(),
+                "a drain has ended before everything is done"
+            );
             assert!(matches!(queue.get(at(u64::MAX)), Next::ShutDown));
         });
         for (seen, desired) in self.seen.iter().zip(&self.desired) {
@@ -140,7 +144,7 @@ impl Sleeper {
         }
     }
 
-    fn sleep(&self) {
+    fn wait_for_it(&self) {
         let mut is_woken = self.is_woken.lock();
         while !*is_woken {
             is_woken = self.bell.wait(is_woken);

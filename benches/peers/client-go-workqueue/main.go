@@ -1,7 +1,8 @@
 // Measures client-go's workqueue, or controller-runtime's priority queue, under the loads of
 // ../tidings/workqueue.rs: nanoseconds and allocations an operation, as one JSON object.
 //
-// Neither queue has a metrics provider here beyond its default; ours always counts.
+// client-go's queue counts nothing and reads no clock unless it has a metrics provider: with
+// "workqueue-metrics" it has one of plain counters, as ours and controller-runtime's always have.
 package main
 
 import (
@@ -22,7 +23,8 @@ const (
 	keysLen = 1024
 	waiting = 100_000
 	many    = 1_000_000
-	rounds  = 15
+	rounds  = 51
+	crowds  = 15
 	workers = 4
 )
 
@@ -35,24 +37,28 @@ type maker struct {
 }
 
 func main() {
+	limiter := workqueue.DefaultTypedControllerRateLimiter[string]
 	makers := map[string]maker{
-		"workqueue": {func() queue {
-			return workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
-		}, 200_000},
-		"priorityqueue": {func() queue { return priorityqueue.New[string]("bench") }, 20_000},
+		"workqueue": {func() queue { return workqueue.NewTypedRateLimitingQueue(limiter()) }, 20_000},
+		"workqueue-metrics": {func() queue {
+			return workqueue.NewTypedRateLimitingQueueWithConfig(limiter(),
+				workqueue.TypedRateLimitingQueueConfig[string]{Name: "bench", MetricsProvider: provider{}})
+		}, 20_000},
+		"priorityqueue": {func() queue { return priorityqueue.New[string]("bench") }, 2_000},
 	}
 	if len(os.Args) != 2 || makers[os.Args[1]].make == nil {
-		fmt.Fprintln(os.Stderr, "one of workqueue and priorityqueue")
+		fmt.Fprintln(os.Stderr, "one of workqueue, workqueue-metrics and priorityqueue")
 		os.Exit(2)
 	}
 	m := makers[os.Args[1]]
-	figures := map[string]float64{}
-	figures["turn_ns"], figures["turn_allocations"] = m.turn(0)
-	figures["waiting_ns"], _ = m.turn(waiting)
-	figures["dirty_ns"] = m.dirty()
-	figures["add_after_ns"] = m.addAfter()
-	figures["crowd_ns"], _ = measure(waiting, m.crowd())
-	figures["many_add_ns"], figures["many_bytes"] = m.many()
+	figures := map[string]any{
+		"turn":      m.turn(0),
+		"waiting":   m.turn(waiting),
+		"dirty":     m.dirty(),
+		"add_after": m.addAfter(),
+		"crowd":     measure(crowds, waiting, m.crowd()),
+	}
+	figures["many_ns"], figures["many_bytes"] = m.many()
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]any{"workqueue": figures}); err != nil {
 		os.Exit(1)
 	}
@@ -66,12 +72,18 @@ func keys(from, count int) []string {
 	return made
 }
 
-// measure returns the median of the rounds, an operation, and the allocations of one.
-func measure(operations int, round func()) (float64, float64) {
+// figure is the median and the least of the rounds, an operation, and the allocations of one.
+type figure struct {
+	Ns          float64 `json:"ns"`
+	Least       float64 `json:"least"`
+	Allocations float64 `json:"allocations"`
+}
+
+func measure(rounds, operations int, round func()) figure {
 	round()
+	times := make([]float64, rounds)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	times := make([]float64, rounds)
 	for at := range times {
 		began := time.Now()
 		round()
@@ -79,7 +91,8 @@ func measure(operations int, round func()) (float64, float64) {
 	}
 	runtime.ReadMemStats(&after)
 	slices.Sort(times)
-	return times[rounds/2], float64(after.Mallocs-before.Mallocs) / float64(operations*rounds)
+	allocations := float64(after.Mallocs-before.Mallocs) / float64(operations*rounds)
+	return figure{times[rounds/2], times[0], allocations}
 }
 
 func assert(holds bool, what string) {
@@ -89,7 +102,7 @@ func assert(holds bool, what string) {
 }
 
 // turn adds a key, takes one and is done with it, while so many wait.
-func (m maker) turn(wait int) (float64, float64) {
+func (m maker) turn(wait int) figure {
 	all := keys(0, keysLen+wait)
 	q := m.make()
 	defer q.ShutDown()
@@ -97,7 +110,7 @@ func (m maker) turn(wait int) (float64, float64) {
 		q.Add(key)
 	}
 	next := wait
-	ns, allocations := measure(m.turns, func() {
+	measured := measure(rounds, m.turns, func() {
 		for range m.turns {
 			q.Add(all[next%len(all)])
 			next++
@@ -106,25 +119,25 @@ func (m maker) turn(wait int) (float64, float64) {
 		}
 	})
 	assert(q.Len() == wait, "as many wait as before")
-	return ns, allocations
+	return measured
 }
 
-func (m maker) dirty() float64 {
+func (m maker) dirty() figure {
 	all := keys(0, keysLen)
 	q := m.make()
 	defer q.ShutDown()
-	ns, _ := measure(m.turns, func() {
+	measured := measure(rounds, m.turns, func() {
 		for at := range m.turns {
 			q.Add(all[at%keysLen])
 		}
 	})
 	assert(q.Len() == keysLen, "each key waits once")
-	return ns
+	return measured
 }
 
 // addAfter adds 20 000 new keys to a queue in which 100 000 wait; a queue a round, since a delayed
 // key cannot be taken back.
-func (m maker) addAfter() float64 {
+func (m maker) addAfter() figure {
 	all, delays := keys(0, waiting+20_000), delays(waiting+20_000)
 	times := make([]float64, 5)
 	for at := range times {
@@ -140,7 +153,7 @@ func (m maker) addAfter() float64 {
 		q.ShutDown()
 	}
 	slices.Sort(times)
-	return times[len(times)/2]
+	return figure{Ns: times[len(times)/2], Least: times[0]}
 }
 
 // delays are of one minute to one hour, in no order.
@@ -207,3 +220,25 @@ func (m maker) many() (float64, float64) {
 	q.ShutDown()
 	return took, bytes/many - 16
 }
+
+// provider counts in plain words, as cheaply as a registry could.
+type provider struct{}
+
+type counter struct{ value atomic.Int64 }
+
+func (c *counter) Inc()            { c.value.Add(1) }
+func (c *counter) Dec()            { c.value.Add(-1) }
+func (c *counter) Set(v float64)   { c.value.Store(int64(v)) }
+func (c *counter) Observe(float64) { c.value.Add(1) }
+
+func (provider) NewDepthMetric(string) workqueue.GaugeMetric            { return new(counter) }
+func (provider) NewAddsMetric(string) workqueue.CounterMetric           { return new(counter) }
+func (provider) NewLatencyMetric(string) workqueue.HistogramMetric      { return new(counter) }
+func (provider) NewWorkDurationMetric(string) workqueue.HistogramMetric { return new(counter) }
+func (provider) NewUnfinishedWorkSecondsMetric(string) workqueue.SettableGaugeMetric {
+	return new(counter)
+}
+func (provider) NewLongestRunningProcessorSecondsMetric(string) workqueue.SettableGaugeMetric {
+	return new(counter)
+}
+func (provider) NewRetriesMetric(string) workqueue.CounterMetric { return new(counter) }

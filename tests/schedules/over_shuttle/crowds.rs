@@ -29,7 +29,10 @@ pub(super) fn every_last_change_is_worked_on_after_it_happened() {
             }
             world.shared.give_up(&mut waiter);
             // This one was on the list before it waits.
-            if world.ask(&mut waiter).map(|taken| world.done(taken)).is_none()
+            if world
+                .ask(&mut waiter)
+                .map(|taken| world.done(taken))
+                .is_none()
                 && let Some(taken) = world.get_as(&mut waiter, at(0))
             {
                 world.done(taken);
@@ -85,7 +88,9 @@ pub(super) fn every_delayed_key_is_worked_on_once() {
             for turn in 0..EACH {
                 let key = own * EACH + turn;
                 let delay = Duration::from_nanos(u64::from(9 - turn) * 10 * u64::from(turn % 3));
-                world.shared.with(|queue| queue.add_after(at(0), &key, delay));
+                world
+                    .shared
+                    .with(|queue| queue.add_after(at(0), &key, delay));
             }
         })
     });

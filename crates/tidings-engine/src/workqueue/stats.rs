@@ -65,7 +65,7 @@ const BUCKETS: usize = 12;
 fn bucket_of(ns: u64) -> usize {
     // 1233 / 4096 is the logarithm of two to the base of ten, from below, for 64 bits.
     let bits = 64 - ns.saturating_sub(1).leading_zeros() as usize;
-    let least = (bits * 1233 >> 12).min(BUCKETS);
+    let least = ((bits * 1233) >> 12).min(BUCKETS);
     let reached = least.saturating_sub(1);
     match BOUNDS.get(reached) {
         Some(bound) if ns <= *bound => reached,
