@@ -425,9 +425,15 @@ fn durations_are_counted_under_the_least_bound_that_holds_them() {
     let count = |nanos: u64| {
         let mut queue = queue();
         queue.add(Instant::ZERO, &"a".into());
-        assert!(matches!(queue.get(Instant::from_nanos(nanos)), Next::Key(_)));
+        assert!(matches!(
+            queue.get(Instant::from_nanos(nanos)),
+            Next::Key(_)
+        ));
         let waited = queue.stats(Instant::ZERO).queue_duration;
-        assert_eq!((waited.count(), waited.sum()), (1, Duration::from_nanos(nanos)));
+        assert_eq!(
+            (waited.count(), waited.sum()),
+            (1, Duration::from_nanos(nanos))
+        );
         let mut holding = waited.buckets().filter(|(_, count)| *count == 1);
         holding.next().map(|(bound, _)| bound)
     };
