@@ -5,7 +5,7 @@
 //!
 //! Source of the targets: client-go 0.36 takes 149-162 ns for add, get and done, 44 ns for an addition
 //! of a key that is dirty, 445 ns for a delayed addition; `benches/peers/run --scenarios workqueue`
-//! measures it beside the same work here.
+//! measures it beside the same work here, and the queue that threads share (`peers/tidings/workqueue.rs`).
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -110,6 +110,64 @@ const GETS: &[Column] = &[
     column("clock alone, ns", &["get_ns", "timer"], Per::Unit(1.0), 0),
 ];
 
+const WORKQUEUE: &[Column] = &[
+    column(
+        "turn, least, ns",
+        &["workqueue", "turn", "least"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column("median", &["workqueue", "turn", "ns"], Per::Unit(1.0), 0),
+    column(
+        "allocations",
+        &["workqueue", "turn", "allocations"],
+        Per::Unit(1.0),
+        1,
+    ),
+    column(
+        "100 000 waiting, least, ns",
+        &["workqueue", "waiting", "least"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "add dirty, least, ns",
+        &["workqueue", "dirty", "least"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "add_after, least, ns",
+        &["workqueue", "add_after", "least"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "4 + 4 threads, ns",
+        &["workqueue", "crowd", "ns"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "4 + 4 tasks, ns",
+        &["workqueue", "task_crowd", "ns"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "add of a million, ns",
+        &["workqueue", "many_ns"],
+        Per::Unit(1.0),
+        0,
+    ),
+    column(
+        "bytes beside the key",
+        &["workqueue", "many_bytes"],
+        Per::Unit(1.0),
+        0,
+    ),
+];
+
 fn main() {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
@@ -136,6 +194,8 @@ fn main() {
             &[("relist", RELIST)]
         } else if scenario.starts_with("gets") {
             &[("gets", GETS)]
+        } else if scenario.starts_with("workqueue") {
+            &[("workqueue", WORKQUEUE)]
         } else {
             &[("sync", SYNC), ("events", EVENTS)]
         };
@@ -161,6 +221,8 @@ const SUMMARY: &[(&str, Column, bool)] = &[
     ("real", SYNC[0], false),
     ("real", SYNC[3], false),
     ("real", SYNC[5], false),
+    ("workqueue", WORKQUEUE[0], false),
+    ("workqueue", WORKQUEUE[6], false),
 ];
 
 /// One line a figure: ours, then the best of each family and how many times ours that is.

@@ -28,7 +28,8 @@ use super::slots::NONE;
 pub(super) struct Wheel {
     /// By slot number.
     items: Vec<Item>,
-    levels: [Level; LEVELS],
+    /// Apart, since they are large: a queue is a few hundred bytes that can be moved.
+    levels: Box<[Level]>,
     /// The tick up to which buckets have been handed out or moved down.
     tick: u64,
     len: usize,
@@ -66,7 +67,7 @@ impl Wheel {
     pub(super) fn new() -> Self {
         Self {
             items: Vec::new(),
-            levels: std::array::from_fn(|_| Level::new()),
+            levels: (0..LEVELS).map(|_| Level::new()).collect(),
             tick: 0,
             len: 0,
             quiet_until: Instant::FAR_FUTURE,

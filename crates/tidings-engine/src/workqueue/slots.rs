@@ -17,7 +17,7 @@ use std::{
     hash::{BuildHasher as _, Hash},
 };
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 use rapidhash::fast::SeedableState;
 use tidings_api::Instant;
 
@@ -107,23 +107,24 @@ impl<K: Hash + Eq> Slots<K> {
     where
         K: Clone,
     {
-        let hash = self.hash(key);
-        if let Some(id) = self.find_hashed(hash, key) {
-            return (id, false);
-        }
+        // Before the table is borrowed; one look into it finds the key or the place for it.
         if self.free == NONE {
             self.grow();
         }
+        let hash = self.hash(key);
         let id = self.free;
+        let is_it = |place: &Place| place.hash == hash && slot_of(&self.chunks, place.id).has(key);
+        match (self.table).entry(Place { hash, id }.wide(), is_it, Place::wide) {
+            Entry::Occupied(found) => return (found.get().id, false),
+            Entry::Vacant(place) => place.insert(Place { hash, id }),
+        };
         self.stamps = self.stamps.wrapping_add(1);
         let stamp = self.stamps;
         // A vacant slot is as new but for these.
         let slot = self.at_mut(id);
         slot.key = Some(key.clone());
         (slot.hash, slot.stamp) = (hash, stamp);
-        self.free = std::mem::replace(&mut self.at_mut(id).next, NONE);
-        let place = Place { hash, id };
-        self.table.insert_unique(place.wide(), place, Place::wide);
+        self.free = std::mem::replace(&mut slot.next, NONE);
         (id, true)
     }
 
@@ -182,10 +183,8 @@ impl<K: Hash + Eq> Slots<K> {
         Q: Eq + ?Sized,
     {
         let wide = Place { hash, id: NONE }.wide();
-        let found = self.table.find(wide, |place| {
-            let own = || slot_of(&self.chunks, place.id).key.as_ref();
-            place.hash == hash && own().is_some_and(|own| own.borrow() == key)
-        });
+        let is_it = |place: &Place| place.hash == hash && slot_of(&self.chunks, place.id).has(key);
+        let found = self.table.find(wide, is_it);
         found.map(|place| place.id)
     }
 
@@ -238,6 +237,14 @@ impl<K> Slot<K> {
             delayed_priority: Priority::Normal,
             delayed_reason: Reason::Added,
         }
+    }
+
+    /// Whether it is this key's.
+    fn has<Q: Eq + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.key.as_ref().is_some_and(|own| own.borrow() == key)
     }
 
     /// Whether it waits in a lane for a worker.

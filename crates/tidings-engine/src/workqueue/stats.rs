@@ -60,16 +60,41 @@ pub struct Stats {
 /// Ten nanoseconds to a thousand seconds, in client-go's steps.
 const BUCKETS: usize = 12;
 
+/// The first bucket in which a duration of so many bits can be: a bound that is too low by one at
+/// most, since a power of two holds at most one power of ten. A logarithm takes twice as long.
+fn bucket_of(ns: u64) -> usize {
+    // 1233 / 4096 is the logarithm of two to the base of ten, from below, for 64 bits.
+    let bits = 64 - ns.saturating_sub(1).leading_zeros() as usize;
+    let least = ((bits * 1233) >> 12).min(BUCKETS);
+    let reached = least.saturating_sub(1);
+    match BOUNDS.get(reached) {
+        Some(bound) if ns <= *bound => reached,
+        _ => (reached + 1).min(BUCKETS),
+    }
+}
+
+/// The upper bounds of all buckets but the last, which has none.
+const BOUNDS: [u64; BUCKETS] = [
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+    10_000_000_000,
+    100_000_000_000,
+    1_000_000_000_000,
+];
+
 impl Durations {
     /// Counts one.
     #[inline]
     pub(super) fn record(&mut self, from: Instant, to: Instant) {
         let ns = to.as_nanos().saturating_sub(from.as_nanos());
-        let bucket = match ns {
-            0..=10 => 0,
-            _ => (ns - 1).ilog10() as usize,
-        };
-        self.counts[bucket.min(BUCKETS)] += 1;
+        self.counts[bucket_of(ns)] += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
     }
 
@@ -88,7 +113,7 @@ impl Durations {
     /// The upper bound of each bucket with how many took no longer than that: cumulative, as
     /// histograms are exported. What took longer than the last bound is in [`Durations::count`] only.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        let bounds = (0..).map(|power| Duration::from_nanos(10_u64.pow(power + 1)));
+        let bounds = BOUNDS.into_iter().map(Duration::from_nanos);
         let mut total = 0;
         let counts = self.counts[..BUCKETS].iter().map(move |count| {
             total += count;

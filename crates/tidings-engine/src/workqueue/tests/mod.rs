@@ -3,5 +3,6 @@
 mod limiters;
 mod model;
 mod notation;
+mod programs;
 mod rules;
 mod wheel;

@@ -1,15 +1,22 @@
-//! Programs of additions, delays, workers and shutdowns against a queue of plain vectors.
+//! A queue of plain vectors, and what it takes to run both queues side by side.
+//!
+//! Does not make programs: `programs.rs` draws them, and `fuzz/fuzz_targets/workqueue_ops.rs`, which
+//! includes this very file, reads them from its input.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use proptest::prelude::*;
 use tidings_api::Instant;
 
 use crate::workqueue::{
-    Next, PRIORITIES, Priority, Ticket, WorkQueue, WorkQueueConfig, rate_limit::Exponential,
+    Next, Priority, Ticket, WorkQueue, WorkQueueConfig, rate_limit::Exponential,
 };
 
-type Key = u8;
+pub(crate) type Key = u8;
+
+/// How many keys a program has.
+pub(crate) const KEYS: Key = 12;
+
+pub(crate) const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
 /// Everything that a queue does, without an index, a wheel or a link.
 #[derive(Default)]
@@ -116,8 +123,9 @@ impl Model {
     }
 }
 
+/// One step of a program.
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Add(Key, Priority),
     After(Key, u64, Priority),
     Retry(Key),
@@ -130,25 +138,8 @@ enum Op {
     ShutDown(bool),
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let key = || 0_u8..12;
-    let priority = || prop::sample::select(&PRIORITIES[..]);
-    let span = || (0_u32..45, any::<u64>()).prop_map(|(bits, value)| value & ((1 << bits) - 1));
-    prop_oneof![
-        20 => (key(), priority()).prop_map(|(key, priority)| Op::Add(key, priority)),
-        10 => (key(), span(), priority()).prop_map(|(key, after, priority)| Op::After(key, after, priority)),
-        5 => key().prop_map(Op::Retry),
-        20 => Just(Op::Get),
-        15 => any::<usize>().prop_map(Op::Done),
-        3 => key().prop_map(Op::Forget),
-        4 => key().prop_map(Op::Cancel),
-        2 => key().prop_map(Op::CancelDelayed),
-        10 => span().prop_map(Op::Pass),
-        1 => any::<bool>().prop_map(Op::ShutDown),
-    ]
-}
-
-struct World {
+/// Both queues.
+pub(crate) struct World {
     queue: WorkQueue<Key>,
     model: Model,
     tickets: Vec<(Key, Ticket)>,
@@ -156,6 +147,30 @@ struct World {
 }
 
 impl World {
+    pub(crate) fn new() -> Self {
+        let config = WorkQueueConfig {
+            limiter: Box::new(Exponential {
+                base: Duration::from_secs(1),
+                max: Duration::from_secs(8),
+            }),
+            tenant: Some(Box::new(tenant_of)),
+            patience: PATIENCE,
+            seed: 1,
+        };
+        Self {
+            queue: WorkQueue::new(config),
+            model: Model::default(),
+            tickets: Vec::new(),
+            now: 0,
+        }
+    }
+
+    /// Does one step with both, and compares them.
+    pub(crate) fn step(&mut self, op: Op) {
+        self.apply(op);
+        self.compare();
+    }
+
     fn apply(&mut self, op: Op) {
         // Each step at a time of its own, so that no two delays end together.
         self.now += 1;
@@ -280,37 +295,11 @@ impl World {
         assert_eq!(queue.processing_len(), model.processing.len());
         let stats = queue.stats(Instant::from_nanos(self.now));
         assert_eq!(stats.delayed, model.delayed.len());
-        for key in 0..12 {
+        for key in 0..KEYS {
             let failures = model.failures.get(&key).copied().unwrap_or_default();
             assert_eq!(queue.num_requeues(&key), failures);
         }
         let is_done = model.queued.is_empty() && model.processing.is_empty();
         assert_eq!(queue.is_drained(), model.shut.is_some() && is_done);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-    #[test]
-    fn a_program_does_what_the_model_does(ops in prop::collection::vec(op(), 0..250)) {
-        let config = WorkQueueConfig {
-            limiter: Box::new(Exponential {
-                base: Duration::from_secs(1),
-                max: Duration::from_secs(8),
-            }),
-            tenant: Some(Box::new(tenant_of)),
-            patience: PATIENCE,
-            seed: 1,
-        };
-        let mut world = World {
-            queue: WorkQueue::new(config),
-            model: Model::default(),
-            tickets: Vec::new(),
-            now: 0,
-        };
-        for op in ops {
-            world.apply(op);
-            world.compare();
-        }
     }
 }

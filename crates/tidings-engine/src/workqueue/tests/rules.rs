@@ -414,8 +414,80 @@ fn the_counters_are_those_of_client_go() {
     assert_eq!(queue.stats(at(13)).retries, 1);
     queue.shut_down();
     queue.add(at(13), &a);
+    queue.add_after(at(13), &a, Duration::from_secs(1));
+    assert_eq!(queue.add_rate_limited(at(13), &a), None);
     let stats = queue.stats(at(13));
-    assert_eq!((stats.delays_dropped, stats.ignored), (1, 1));
+    assert_eq!((stats.delays_dropped, stats.ignored), (1, 3));
+}
+
+#[test]
+fn durations_are_counted_under_the_least_bound_that_holds_them() {
+    let count = |nanos: u64| {
+        let mut queue = queue();
+        queue.add(Instant::ZERO, &"a".into());
+        assert!(matches!(
+            queue.get(Instant::from_nanos(nanos)),
+            Next::Key(_)
+        ));
+        let waited = queue.stats(Instant::ZERO).queue_duration;
+        assert_eq!(
+            (waited.count(), waited.sum()),
+            (1, Duration::from_nanos(nanos))
+        );
+        let mut holding = waited.buckets().filter(|(_, count)| *count == 1);
+        holding.next().map(|(bound, _)| bound)
+    };
+    for power in 1..=12 {
+        let bound = 10_u64.pow(power);
+        let this = Some(Duration::from_nanos(bound));
+        assert_eq!(count(bound), this);
+        assert_eq!(count(bound - 1), this);
+        assert_eq!(count(bound / 10 + 1), this);
+    }
+    assert_eq!(count(0), Some(Duration::from_nanos(10)));
+    assert_eq!(count(1_000_000_000_001), None, "longer than the last bound");
+    assert_eq!(count(u64::MAX), None);
+    for bits in 1..40 {
+        let bound = count(1 << bits).expect("it is short").as_nanos();
+        assert!(bound >= 1 << bits && (bound <= 10 || bound / 10 < 1 << bits));
+    }
+}
+
+#[test]
+fn cancellations_are_counted_once_a_key() {
+    let mut queue = queue();
+    let key: Arc<str> = "a".into();
+    queue.add(at(0), &key);
+    queue.add_after(at(0), &key, Duration::from_secs(9));
+    assert!(queue.cancel("a") && !queue.cancel("a"));
+    assert_eq!(queue.stats(at(0)).cancelled, 1);
+    // Only queued, and only delayed.
+    queue.add(at(0), &key);
+    assert!(queue.cancel("a"));
+    queue.add_after(at(0), &key, Duration::from_secs(9));
+    assert_eq!(queue.next_wake(), Some(at(9)));
+    assert!(queue.cancel("a"));
+    assert_eq!((queue.stats(at(0)).cancelled, queue.next_wake()), (3, None));
+    // Failures alone are nothing to cancel.
+    queue.add_rate_limited(at(0), &key);
+    assert!(queue.cancel_delayed("a") && !queue.cancel_delayed("a") && !queue.cancel("a"));
+    assert_eq!(queue.stats(at(0)).cancelled, 4);
+}
+
+#[test]
+fn a_queue_and_its_choices_can_be_printed() {
+    let config = WorkQueueConfig::<Arc<str>>::default();
+    assert_eq!(
+        format!("{config:?}"),
+        "WorkQueueConfig { tenants: false, patience: 16, .. }"
+    );
+    let mut queue = queue();
+    queue.add(at(0), &"a".into());
+    queue.add_after(at(0), &"b".into(), Duration::from_secs(1));
+    assert_eq!(
+        format!("{queue:?}"),
+        "WorkQueue { queued: 1, processing: 0, delayed: 1, shutdown: No, .. }"
+    );
 }
 
 #[test]
