@@ -23,7 +23,7 @@
 //! | `leave` does not count who was on its way | `two_additions_wake_two_workers` |
 //! | `poll_drained` does not know a shutdown | `a_shutdown_ends_drains` |
 //! | `take_one` takes the timekeeper alone | `two_keys_wake_two_workers` |
-//! | one is on its way at a time; `add_all` settles once; a timekeeper is sought while one comes | `as_many_are_woken_as_there_are_keys` |
+//! | a wake-up for each key; a wake-up that is not handed on; a timekeeper is sought while one comes | `one_is_woken_at_a_time` |
 //!
 //! That `take` and `take_all` clear the timekeeper is not needed, and no test can miss it: who was
 //! taken clears it when it looks or gives up. It keeps the field's meaning, somebody on the list.

@@ -66,7 +66,7 @@ in_every_order! {
     scenarios::two_keys_wake_two_workers
     scenarios::two_additions_wake_two_workers
     scenarios::who_gives_up_hands_on
-    wakes::as_many_are_woken_as_there_are_keys
+    wakes::one_is_woken_at_a_time
     scenarios::what_became_dirty_meanwhile_comes_back
     scenarios::a_drain_ends_when_everything_is_done
     scenarios::two_drains_both_end

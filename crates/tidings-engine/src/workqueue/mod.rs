@@ -65,6 +65,8 @@ pub struct WorkQueue<K> {
     tenant: Option<TenantFn<K>>,
     shutdown: Shutdown,
     stats: Stats,
+    /// When work began that has ended since the time was last known ([`WorkQueue::done_just_now`]).
+    ended: Vec<Instant>,
 }
 
 /// The choices of a queue.
@@ -210,6 +212,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             tenant: config.tenant,
             shutdown: Shutdown::No,
             stats: Stats::default(),
+            ended: Vec::new(),
         }
     }
 
@@ -224,6 +227,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             self.stats.ignored += 1;
             return Added::Ignored;
         }
+        self.note_ended(now);
         let id = self.slot_of(key);
         if self.slots.at(id).is_delayed {
             self.slots.at_mut(id).is_delayed = false;
@@ -279,6 +283,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     /// A key to work on, if there is one: what is due is queued first, and after a shutdown what is
     /// queued is still handed out (cg-W4).
     pub fn get(&mut self, now: Instant) -> Next<K> {
+        self.note_ended(now);
         self.advance(now);
         if let Some(taken) = self.take(now) {
             return Next::Key(taken);
@@ -296,6 +301,14 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     /// A worker is done with a key; it is queued again, at the end, if it was added meanwhile
     /// (cg-W3). Returns whether it was.
     pub fn done(&mut self, now: Instant, ticket: Ticket) -> bool {
+        let is_queued = self.done_just_now(ticket);
+        self.note_ended(now);
+        is_queued
+    }
+
+    /// The same without the time: what is asked of the queue next says it. A worker asks for its next
+    /// key right away, so that one reading of a clock serves both.
+    pub fn done_just_now(&mut self, ticket: Ticket) -> bool {
         let Some(id) = self.slots.redeem(&ticket) else {
             debug_assert!(false, "a ticket of another queue");
             return false;
@@ -304,7 +317,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         debug_assert!(slot.is_processing, "a ticket is given back once");
         slot.is_processing = false;
         let (is_dirty, tenant, priority) = (slot.is_dirty, slot.tenant, slot.priority);
-        self.stats.work_duration.record(slot.started, now);
+        self.ended.push(slot.started);
         self.processing.remove(id, &mut self.slots);
         self.processing_len -= 1;
         if is_dirty {
@@ -455,6 +468,9 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     #[must_use]
     pub fn stats(&self, now: Instant) -> Stats {
         let mut stats = self.stats;
+        for started in &self.ended {
+            stats.work_duration.record(*started, now);
+        }
         for (level, depth) in PRIORITIES.into_iter().zip(&mut stats.depth) {
             *depth = self.lanes.len(level);
         }
@@ -471,6 +487,12 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             id = slot.next;
         }
         stats
+    }
+
+    fn note_ended(&mut self, now: Instant) {
+        for started in self.ended.drain(..) {
+            self.stats.work_duration.record(started, now);
+        }
     }
 
     fn slot_of(&mut self, key: &K) -> u32 {

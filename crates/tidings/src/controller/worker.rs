@@ -48,7 +48,7 @@ enum End {
 struct Turn<'a> {
     core: &'a Core,
     desk: &'a Desk,
-    item: Option<Item<ObjectKey>>,
+    item: Option<Item<'a, ObjectKey>>,
 }
 
 /// Works until the queue is shut down.
@@ -68,7 +68,7 @@ async fn turn<R: Reconciler>(
     reconciler: &R,
     at: usize,
     term: Option<Term>,
-    item: Item<ObjectKey>,
+    item: Item<'_, ObjectKey>,
 ) {
     let key = item.key().clone();
     let reason = item.reason();
@@ -113,7 +113,7 @@ async fn within(deadline: Option<Duration>, reconcile: impl Future<Output = End>
 // === impl Turn ===
 
 impl<'a> Turn<'a> {
-    fn begin(core: &'a Core, desk: &'a Desk, item: Item<ObjectKey>) -> Self {
+    fn begin(core: &'a Core, desk: &'a Desk, item: Item<'a, ObjectKey>) -> Self {
         core.counters.active.fetch_add(1, Relaxed);
         Self {
             core,
@@ -168,7 +168,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn fail(&self, item: Item<ObjectKey>, failure: &Failure) {
+    fn fail(&self, item: Item<'_, ObjectKey>, failure: &Failure) {
         let Core { name, counters, .. } = self.core;
         let attempts = self.core.queue.num_requeues(item.key().as_str()) + 1;
         let retries_max = self.core.config.retries_max.unwrap_or(u32::MAX);

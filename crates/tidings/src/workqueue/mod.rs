@@ -46,8 +46,8 @@ struct Inner<K> {
 }
 
 /// A key that a worker has: nobody else gets it before this is dropped.
-pub struct Item<K: Clone + Eq + Hash> {
-    queue: WorkQueue<K>,
+pub struct Item<'a, K: Clone + Eq + Hash> {
+    queue: &'a WorkQueue<K>,
     key: K,
     ticket: Option<Ticket>,
     reason: Reason,
@@ -145,7 +145,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
 
     /// The same for a worker that is a thread: blocks it.
     #[must_use]
-    pub fn get_blocking(&self) -> Option<Item<K>> {
+    pub fn get_blocking(&self) -> Option<Item<'_, K>> {
         if let Some(item) = self.try_get() {
             return Some(item);
         }
@@ -164,7 +164,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
 
     /// A key, if there is one now.
     #[must_use]
-    pub fn try_get(&self) -> Option<Item<K>> {
+    pub fn try_get(&self) -> Option<Item<'_, K>> {
         let taken = self.inner.shared.try_get(self.now())?;
         Some(self.item(taken))
     }
@@ -274,12 +274,13 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     }
 
     fn now(&self) -> Instant {
-        Instant::ZERO + self.inner.started.elapsed()
+        let elapsed = self.inner.started.elapsed();
+        Instant::from_nanos(elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos()))
     }
 
-    fn item(&self, taken: Taken<K>) -> Item<K> {
+    fn item(&self, taken: Taken<K>) -> Item<'_, K> {
         Item {
-            queue: self.clone(),
+            queue: self,
             key: taken.key,
             ticket: Some(taken.ticket),
             reason: taken.reason,
@@ -304,8 +305,8 @@ impl<K: Clone + Eq + Hash> fmt::Debug for WorkQueue<K> {
 
 // === impl Get ===
 
-impl<K: Clone + Eq + Hash> Future for Get<'_, K> {
-    type Output = Option<Item<K>>;
+impl<'a, K: Clone + Eq + Hash> Future for Get<'a, K> {
+    type Output = Option<Item<'a, K>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -351,7 +352,7 @@ impl<K: Clone + Eq + Hash> fmt::Debug for Get<'_, K> {
 
 // === impl Item ===
 
-impl<K: Clone + Eq + Hash> Item<K> {
+impl<K: Clone + Eq + Hash> Item<'_, K> {
     /// The key.
     pub const fn key(&self) -> &K {
         &self.key
@@ -395,7 +396,7 @@ impl<K: Clone + Eq + Hash> Item<K> {
     pub fn done(self) {}
 }
 
-impl<K: Clone + Eq + Hash> Deref for Item<K> {
+impl<K: Clone + Eq + Hash> Deref for Item<'_, K> {
     type Target = K;
 
     fn deref(&self) -> &K {
@@ -403,16 +404,15 @@ impl<K: Clone + Eq + Hash> Deref for Item<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Drop for Item<K> {
+impl<K: Clone + Eq + Hash> Drop for Item<'_, K> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let now = self.queue.now();
-            (self.queue.inner.shared).with(|queue| queue.done(now, ticket));
+            (self.queue.inner.shared).with(|queue| queue.done_just_now(ticket));
         }
     }
 }
 
-impl<K: Clone + Eq + Hash + fmt::Debug> fmt::Debug for Item<K> {
+impl<K: Clone + Eq + Hash + fmt::Debug> fmt::Debug for Item<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Item({:?})", self.key)
     }

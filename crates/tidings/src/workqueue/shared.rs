@@ -9,8 +9,9 @@
 //!              ^ keeps the time: it sleeps until the next delayed key is due, the others just sleep
 //! ```
 //!
-//! H1  While keys are queued and somebody is on the list, as many waiters as there are keys have been
-//!     taken off it and have not looked yet. One of these that gives up hands its wake-up on.
+//! H1  While keys are queued and somebody is on the list, somebody has been taken off it and has not
+//!     looked yet. Whoever looks, or gives up, wakes the next if keys are left: one wake-up at a time, as
+//!     each costs more than all else here.
 //! H2  While keys are delayed and somebody is on the list, somebody keeps the time, or is on its way
 //!     and will.
 //! H3  Once the queue is drained or shut down nobody stays on a list (cg-W6: all drainers are woken).
@@ -217,7 +218,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         if self.queue.is_drained() {
             return self.take_all();
         }
-        if self.queue.len() > self.on_their_way {
+        if self.on_their_way == 0 && !self.queue.is_empty() {
             return self.take_one();
         }
         let Some(next) = self.queue.next_wake() else {

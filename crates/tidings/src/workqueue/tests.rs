@@ -25,7 +25,7 @@ fn key(name: &str) -> Arc<str> {
     name.into()
 }
 
-async fn taken(queue: &Queue) -> Item<Arc<str>> {
+async fn taken(queue: &Queue) -> Item<'_, Arc<str>> {
     let got = timeout(Duration::from_secs(3600), queue.get()).await;
     got.expect("there is a key").expect("it is not shut down")
 }
