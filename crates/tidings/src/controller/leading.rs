@@ -37,10 +37,6 @@ impl Leadership {
         Self(Some(Box::new(leading)))
     }
 
-    pub(super) fn term(&self) -> Option<Term> {
-        self.0.as_ref().and_then(|leading| leading.term())
-    }
-
     /// Waits until this replica leads; at once without an election.
     pub(super) async fn lead(&mut self, phase: &watch::Sender<Phase>) -> Option<Term> {
         let leading = self.0.as_mut()?;

@@ -49,7 +49,11 @@ use tokio::{sync::watch, task::JoinSet};
 use tracing::info;
 
 use self::{
-    leading::Leadership, own_writes::OwnWrites, parked::Lot, source::AnySource, status::Counters,
+    leading::{Leadership, Term},
+    own_writes::OwnWrites,
+    parked::Lot,
+    source::AnySource,
+    status::Counters,
     worker::Desk,
 };
 pub use self::{
@@ -67,6 +71,8 @@ pub struct Controller<R> {
     reconciler: Arc<R>,
     sources: Vec<Box<dyn AnySource>>,
     leading: Leadership,
+    /// The leadership in whose name the workers work.
+    term: Option<Term>,
     phase: watch::Sender<Phase>,
     handle: ControllerHandle,
 }
@@ -205,6 +211,7 @@ impl ControllerBuilder {
             reconciler: Arc::new(reconciler),
             sources: self.sources,
             leading: self.leading,
+            term: None,
             phase,
         }
     }
@@ -268,7 +275,8 @@ impl<R: Reconciler> Controller<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the workers at once; informers and the lease are left alone.
+    /// Dropping the future drops the workers at once; informers and the lease are left alone. The handles
+    /// say that it has stopped.
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()> + Send,
@@ -300,6 +308,7 @@ impl<R: Reconciler> Controller<R> {
                 stopped = stopped(&self.sources) => return stopped,
                 term = self.leading.lead(&self.phase) => term,
             };
+            self.term.clone_from(&term);
             self.enter(Phase::Running);
             for at in 0..self.core.desks.len() {
                 let (core, reconciler) = (Arc::clone(&self.core), Arc::clone(&self.reconciler));
@@ -320,6 +329,13 @@ impl<R: Reconciler> Controller<R> {
             let attached = source.attach(&self.core.queue).await;
             attached.map_err(|Stopped { .. }| stopped_one(&**source))?;
         }
+        tokio::select! {
+            stopped = stopped(&self.sources) => Err(stopped),
+            synced = self.sync() => synced,
+        }
+    }
+
+    async fn sync(&self) -> Result<(), ControllerError> {
         for source in &self.sources {
             let waiting_for = names(&self.sources);
             if !waiting_for.is_empty() {
@@ -340,7 +356,8 @@ impl<R: Reconciler> Controller<R> {
             return Ok(());
         }
         self.phase.send_replace(Phase::Draining);
-        let term = self.leading.term();
+        // The workers' own: it may be over, and there may be another one already.
+        let term = self.term.take();
         let drained = async {
             core.queue.shut_down_with_drain().await;
             while workers.join_next().await.is_some() {}
@@ -379,6 +396,15 @@ impl<R: Reconciler> Controller<R> {
     fn enter(&self, phase: Phase) {
         info!(controller = self.core.name, "{phase}");
         self.phase.send_replace(phase);
+    }
+}
+
+impl<R> Drop for Controller<R> {
+    /// Run to its end or not, nobody works any more: the informers' handlers must not fill the queue, and
+    /// the handles must not say otherwise.
+    fn drop(&mut self) {
+        self.core.queue.shut_down();
+        self.phase.send_replace(Phase::Stopped);
     }
 }
 
@@ -464,8 +490,9 @@ impl ControllerHandle {
     /// anything to cancel. A change makes it due again.
     pub fn cancel(&self, key: &ObjectKey) -> bool {
         let was_due = self.core.queue.cancel(key.as_str());
-        let mut desks = self.core.desks.iter();
-        desks.any(|desk| desk.cancel(key)) || was_due
+        // All of them: one that has just let go of the key may still show it.
+        let desks = self.core.desks.iter();
+        desks.filter(|desk| desk.cancel(key)).count() > 0 || was_due
     }
 }
 

@@ -14,7 +14,8 @@
 //! W3  A write into a resource that no source of the controller follows is not awaited: no store can
 //!     show it. Nor is one that a source's namespace leaves out.
 //! W4  Of several writes of one object the last counts; at most `WRITES_MAX` objects are remembered for
-//!     a key: beyond, the oldest is forgotten, and counted.
+//!     a key: beyond, the oldest is forgotten, and counted. Writes of keys that never come again are
+//!     forgotten once they have been seen.
 //! Source: KEP-5647; controller-runtime PR 3472; research 4.8 of client-go.md: caches trail one's own
 //! writes by 10 to 500 ms, which is how controllers create things twice.
 
@@ -34,6 +35,7 @@ use tidings_api::{
     options::{ListOptions, ListVersion, Scope},
     request::Request,
 };
+use tokio::time::Instant;
 
 use super::{leading::Term, source::Seen};
 use crate::api::{Api, WriteObserver, WriteOutcome, WriteTarget};
@@ -41,11 +43,19 @@ use crate::api::{Api, WriteObserver, WriteOutcome, WriteTarget};
 /// What a controller has written and its stores may not have seen.
 pub(super) struct OwnWrites {
     stores: Vec<Arc<dyn Seen>>,
-    pending: Mutex<HashMap<ObjectKey, VecDeque<Write>>>,
+    pending: Mutex<Pending>,
     numbers: AtomicU64,
     waits: AtomicU64,
     timeouts: AtomicU64,
     forgotten: AtomicU64,
+}
+
+/// Writes by the key in whose name they were made.
+#[derive(Default)]
+struct Pending {
+    writes: HashMap<ObjectKey, VecDeque<Write>>,
+    /// With so many keys it is looked which have been seen: a key may never come again.
+    sweep_at: usize,
 }
 
 #[derive(Clone)]
@@ -58,6 +68,8 @@ pub(super) struct Write {
     pub(super) expects: Expects,
     /// For reading what is unknown.
     api: Api,
+    /// The histories that the stores were in, in their order: in another one its version says nothing.
+    epochs: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -142,7 +154,7 @@ impl OwnWrites {
 
     /// Keys with writes that a store may not have seen.
     pub(super) fn pending(&self) -> usize {
-        self.pending.lock().len()
+        self.pending.lock().writes.len()
     }
 
     /// How often a worker had to wait.
@@ -162,17 +174,25 @@ impl OwnWrites {
 
     pub(super) fn first_of(&self, key: &ObjectKey) -> Option<Write> {
         let pending = self.pending.lock();
-        pending.get(key).and_then(|writes| writes.front().cloned())
+        pending
+            .writes
+            .get(key)
+            .and_then(|writes| writes.front().cloned())
+    }
+
+    fn epochs(&self) -> Vec<u64> {
+        let epoch = |store: &Arc<dyn Seen>| store.progress().borrow().epoch;
+        self.stores.iter().map(epoch).collect()
     }
 
     fn forget(&self, key: &ObjectKey, number: u64) {
         let mut pending = self.pending.lock();
-        let Some(writes) = pending.get_mut(key) else {
+        let Some(writes) = pending.writes.get_mut(key) else {
             return;
         };
         writes.retain(|write| write.number != number);
         if writes.is_empty() {
-            pending.remove(key);
+            pending.writes.remove(key);
         }
     }
 
@@ -185,7 +205,15 @@ impl OwnWrites {
             return;
         }
         let mut pending = self.pending.lock();
-        let writes = pending.entry(key.clone()).or_default();
+        if pending.writes.len() >= pending.sweep_at.max(SWEEP_MIN) {
+            pending.writes.retain(|_, writes| {
+                writes.retain(|write| !self.is_seen(write));
+                !writes.is_empty()
+            });
+            // Twice what is left: on average a write pays for looking at two.
+            pending.sweep_at = pending.writes.len() * 2;
+        }
+        let writes = pending.writes.entry(key.clone()).or_default();
         let is_same = |other: &Write| other.resource == write.resource && other.key == write.key;
         if write.key.is_some() {
             writes.retain(|other| !is_same(other));
@@ -197,11 +225,21 @@ impl OwnWrites {
         writes.push_back(write);
     }
 
+    /// Whether every store that follows the object has seen a write, without waiting.
+    fn is_seen(&self, write: &Write) -> bool {
+        let mut stores = self.stores.iter();
+        stores.all(|store| {
+            !follows(store.scope(), write) || has_seen(&**store, write, &write.expects)
+        })
+    }
+
     /// Waits until every store that follows the object has seen a write. Whether there was anything to
     /// wait for.
     async fn await_one(&self, write: &Write, partial_max: Duration) -> bool {
         let mut has_waited = false;
-        for store in &self.stores {
+        // One for all stores: each with its own, several could use up the time together for ever.
+        let partial_until = Instant::now() + partial_max;
+        for (store, epoch) in self.stores.iter().zip(&write.epochs) {
             if !follows(store.scope(), write) {
                 continue;
             }
@@ -216,10 +254,10 @@ impl OwnWrites {
                 continue;
             }
             has_waited = true;
-            let wait = wait_for(&**store, write, &expects);
+            let wait = wait_for(&**store, write, &expects, *epoch);
             if is_partial(store.scope()) {
                 // The object may not be among those that the store shows: half of the time must do.
-                let _ = tokio::time::timeout(partial_max, wait).await;
+                let _ = tokio::time::timeout_at(partial_until, wait).await;
             } else {
                 wait.await;
             }
@@ -229,9 +267,8 @@ impl OwnWrites {
 }
 
 /// Waits until a store has seen a write, or cannot: it has stopped, or its server's history is another.
-async fn wait_for(store: &dyn Seen, write: &Write, expects: &Expects) {
+async fn wait_for(store: &dyn Seen, write: &Write, expects: &Expects, epoch: u64) {
     let mut progress = store.progress();
-    let epoch = progress.borrow().epoch;
     loop {
         let now = progress.borrow_and_update().clone();
         if now.stopped || now.epoch != epoch || has_seen(store, write, expects) {
@@ -316,6 +353,8 @@ const fn is_partial(scope: &Scope) -> bool {
 
 /// Objects of which writes are remembered for one key.
 const WRITES_MAX: usize = 256;
+/// Keys with writes that are not looked through for what has been seen.
+const SWEEP_MIN: usize = 1024;
 /// How often a server that does not answer is asked again.
 const SETTLE_PERIOD: Duration = Duration::from_millis(250);
 
@@ -333,6 +372,10 @@ impl WriteObserver for Observer {
 
     fn ended(&self, write: &WriteTarget, outcome: &WriteOutcome) {
         let (key, expects) = match outcome {
+            // Without a uid nobody could tell the object from the next one of its name.
+            WriteOutcome::Deleted { uid, .. } if uid.is_empty() => {
+                (write.key.clone(), Expects::Unknown)
+            }
             WriteOutcome::Deleted { uid, .. } => {
                 (write.key.clone(), Expects::Gone { uid: uid.clone() })
             }
@@ -350,6 +393,7 @@ impl WriteObserver for Observer {
             key,
             expects,
             api: self.api.clone(),
+            epochs: self.own_writes.epochs(),
         };
         self.own_writes.remember(&self.key, remembered);
     }

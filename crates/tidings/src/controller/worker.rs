@@ -10,7 +10,7 @@ use std::{
     any::Any,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
@@ -18,7 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tidings_api::ObjectKey;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::coop::consume_budget};
 use tracing::{debug, warn};
 
 use super::{
@@ -60,8 +60,22 @@ pub(super) async fn work<R: Reconciler>(
 ) {
     while let Some(item) = core.queue.get().await {
         turn(&core, &*reconciler, at, term.clone(), item).await;
+        // A long queue whose reconciles never wait must not keep the thread for itself: the informers,
+        // the election and the shutdown may need it.
+        consume_budget().await;
+        if is_over(term.as_ref()) {
+            // By the clock; until the controller hears of it the same key would come again and again.
+            tokio::time::sleep(OVER_PERIOD).await;
+        }
     }
 }
+
+fn is_over(term: Option<&Term>) -> bool {
+    term.is_some_and(|term| !term.is_valid())
+}
+
+/// How long a worker rests whose leadership is over and that has not been dropped yet.
+const OVER_PERIOD: Duration = Duration::from_millis(10);
 
 async fn turn<R: Reconciler>(
     core: &Arc<Core>,
@@ -75,12 +89,18 @@ async fn turn<R: Reconciler>(
     core.parked.take(&key);
     let turn = Turn::begin(core, &core.desks[at], item);
     let cancelled = turn.desk.occupy(&key);
-    if core.own_writes.seen(&key, core.config.own_writes_max).await == Sight::Stale {
+    let own_writes_max = core.config.own_writes_max.max(OWN_WRITES_MIN);
+    let sight = tokio::select! {
+        biased;
+        () = cancelled.notified() => return turn.end(End::Cancelled),
+        sight = core.own_writes.seen(&key, own_writes_max) => sight,
+    };
+    if sight == Sight::Stale {
         debug!(controller = core.name, %key, "its stores have not seen its own writes yet");
-        turn.postpone(core.config.own_writes_max);
+        turn.postpone(own_writes_max);
         return;
     }
-    if term.as_ref().is_some_and(|term| !term.is_valid()) {
+    if is_over(term.as_ref()) {
         // Its end has not been heard of yet: the key is queued again (G1).
         return;
     }
@@ -92,14 +112,23 @@ async fn turn<R: Reconciler>(
         term,
         own_writes: Arc::clone(&core.own_writes),
     };
-    let reconcile = Caught(pin!(async { reconciler.reconcile(request).await }));
+    let mut reconcile = Caught::new(async { reconciler.reconcile(request).await });
     let end = tokio::select! {
         biased;
         () = cancelled.notified() => End::Cancelled,
-        end = within(core.config.deadline, reconcile) => end,
+        end = within(core.config.deadline, &mut reconcile) => end,
     };
+    // Gone before its key is anybody else's: what it does last, such as dropping a write that is on its
+    // way, belongs to it.
+    if let Err(message) = reconcile.discard() {
+        count(&core.counters.panicked);
+        warn!(controller = core.name, key = %turn.key(), "panicked when it was dropped: {message}");
+    }
     turn.end(end);
 }
+
+/// The least that a worker waits for its own writes: with nothing it would do nothing but ask.
+const OWN_WRITES_MIN: Duration = Duration::from_millis(10);
 
 async fn within(deadline: Option<Duration>, reconcile: impl Future<Output = End>) -> End {
     match deadline {
@@ -120,6 +149,10 @@ impl<'a> Turn<'a> {
             desk,
             item: Some(item),
         }
+    }
+
+    fn key(&self) -> &str {
+        self.item.as_ref().map_or("", |item| item.key().as_str())
     }
 
     /// Not now: the key comes again a little later, and this was no attempt.
@@ -233,18 +266,40 @@ impl Desk {
     }
 }
 
-/// A reconcile whose panics are its end.
-struct Caught<'a, F>(Pin<&'a mut F>);
+/// A reconcile whose panics are its end, even those of its drop.
+struct Caught<F>(Option<Pin<Box<F>>>);
 
-impl<F: Future<Output = Outcome>> Future for Caught<'_, F> {
+impl<F> Caught<F> {
+    fn new(reconcile: F) -> Self {
+        Self(Some(Box::pin(reconcile)))
+    }
+
+    /// Drops it: what it panicked with, if it did.
+    fn discard(&mut self) -> Result<(), String> {
+        let inner = self.0.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(inner)));
+        dropped.map_err(|panic| message(&*panic))
+    }
+}
+
+impl<F: Future<Output = Outcome>> Future for Caught<F> {
     type Output = End;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
-        let inner = self.0.as_mut();
-        match catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
+        let Some(inner) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context))) {
             Ok(polled) => polled.map(End::Outcome),
             Err(panic) => Poll::Ready(End::Panicked(message(&*panic))),
         }
+    }
+}
+
+impl<F> Drop for Caught<F> {
+    fn drop(&mut self) {
+        // Of a worker that is dropped: nobody is left to tell.
+        let _ = self.discard();
     }
 }
 

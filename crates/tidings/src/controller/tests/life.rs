@@ -242,3 +242,110 @@ async fn a_standby_that_is_shut_down_leaves_what_is_due_to_the_leader() {
     );
     assert_eq!((handle.stats().done, released.load(SeqCst)), (0, 1));
 }
+
+/// A leadership whose end by the clock nobody hears of.
+struct Deaf(Arc<AtomicBool>);
+
+impl Leading for Deaf {
+    fn term(&self) -> Option<Term> {
+        let is_valid = Arc::clone(&self.0);
+        Some(Term::new(1, move || is_valid.load(SeqCst)))
+    }
+
+    fn lead(&mut self) -> Boxed<'_, Term> {
+        Box::pin(std::future::pending())
+    }
+
+    fn lost(&mut self, _fencing: u32) -> Boxed<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn release(&mut self) -> Boxed<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leadership_whose_end_is_not_heard_of_yet_does_not_spin() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let is_valid = Arc::new(AtomicBool::new(true));
+    let mut builder = of(&feed.informer());
+    builder.leading = Leadership::of(Deaf(Arc::clone(&is_valid)));
+    let mut running = Running::start(builder, |_| async {
+        Ok(Action::Again(Duration::from_secs(1)))
+    });
+    running.next().await;
+    is_valid.store(false, SeqCst);
+    running.is_quiet(Duration::from_secs(11)).await;
+    let dropped = running.handle.stats().dropped;
+    assert!((1..=1001).contains(&dropped), "looked at {dropped} times");
+    is_valid.store(true, SeqCst);
+    assert_eq!(running.next().await.0, "default/a", "it was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_and_a_shutdown_at_once_drop_the_reconcile() {
+    // Which of the two is heard of first is chance.
+    for _ in 0..16 {
+        let feed = Feed::new("v1/configmaps");
+        feed.put(config_map("a", &json!({})));
+        let informer = feed.informer();
+        let (vote, term) = watch::channel(Some(1));
+        let mut builder = of(&informer);
+        builder.leading = Leadership::of(Seat {
+            term,
+            released: Arc::default(),
+            informer: informer.clone(),
+        });
+        let mut running = Running::start(builder, |_| std::future::pending::<Outcome>());
+        running.next().await;
+        let started = Instant::now();
+        // Even if it leads again, it is not what the reconcile began with.
+        vote.send_replace(Some(2));
+        assert_eq!(running.shut_down().await, Ok(()));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_controller_says_so_and_takes_nothing_more() {
+    let feed = Feed::new("v1/configmaps");
+    let informer = feed.informer();
+    let mut running = Running::start(of(&informer), |_| async { Ok(Action::Done) });
+    running.phase(Phase::Running).await;
+    running.ended.abort();
+    let _ = (&mut running.ended).await;
+    assert_eq!(running.handle.phase(), Phase::Stopped);
+    feed.put(config_map("a", &json!({})));
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(informer.store().len(), 1, "the informer is left alone");
+    assert_eq!(running.handle.queue_stats().tracked, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_stops_is_heard_of_while_another_one_syncs() {
+    let (maps, secrets) = (Feed::new("v1/configmaps"), Feed::silent("v1/secrets"));
+    let first = maps.informer();
+    let builder = of(&first).source(Source::new(&secrets.informer()));
+    let running = Running::start(builder, |_| async { Ok(Action::Done) });
+    let waiting_for = vec!["secrets.v1".to_owned()];
+    running.phase(Phase::Syncing { waiting_for }).await;
+    pass(Duration::from_secs(1)).await;
+    first.stop();
+    let ended = timeout(Duration::from_secs(60), running.ended).await;
+    let resource = "configmaps.v1".to_owned();
+    let error = ControllerError::SourceStopped { resource };
+    assert_eq!(ended.expect("it ends").unwrap(), Err(error));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconciles_that_never_wait_leave_the_thread_to_others() {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let mut running = Running::start(of(&feed.informer()), |_| async {
+        Ok(Action::Again(Duration::ZERO))
+    });
+    running.next().await;
+    assert_eq!(running.shut_down().await, Ok(()));
+}

@@ -250,3 +250,56 @@ fn fastrand(text: &str) -> u64 {
         .fold(7_u64, |sum, byte| sum * 31 + u64::from(byte))
         % 4
 }
+
+/// Does something when it is dropped.
+struct Last<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Last<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_panic_in_the_drop_of_a_reconcile_is_the_failure_of_its_key_alone() {
+    let (_feed, builder) = one_object();
+    let builder = builder.config(ControllerConfig {
+        deadline: Some(Duration::from_secs(1)),
+        ..ControllerConfig::default()
+    });
+    let mut running = Running::start(builder, |_| async {
+        let _last = Last(|| panic!("in a drop"));
+        std::future::pending::<Outcome>().await
+    });
+    running.next().await;
+    running.next().await;
+    let stats = running.until(|stats| stats.timed_out == 2).await;
+    assert_eq!((stats.panicked, stats.retried), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c2_a_reconcile_is_gone_before_its_key_is_anybody_elses() {
+    let (_feed, builder) = one_object();
+    let builder = builder.config(ControllerConfig {
+        deadline: Some(Duration::from_secs(1)),
+        ..ControllerConfig::default()
+    });
+    let handle = Arc::new(Mutex::new(None::<ControllerHandle>));
+    let held = Arc::new(AtomicUsize::new(0));
+    let (asked, seen) = (Arc::clone(&handle), Arc::clone(&held));
+    let mut running = Running::start(builder, move |_| {
+        let (handle, held) = (Arc::clone(&asked), Arc::clone(&seen));
+        async move {
+            let _last = Last(|| {
+                let processing = handle.lock().as_ref().unwrap().queue_stats().processing;
+                held.fetch_add(processing, SeqCst);
+            });
+            std::future::pending::<Outcome>().await
+        }
+    });
+    *handle.lock() = Some(running.handle.clone());
+    running.next().await;
+    running.until(|stats| stats.timed_out == 1).await;
+    assert_eq!(held.load(SeqCst), 1, "the worker still has the key");
+    running.handle.cancel(&key("default/a"));
+}

@@ -1,7 +1,8 @@
 //! Read-your-writes against feeds that are late; writes are told as an API tells them.
 
 use serde_json::json;
-use tidings_api::{Resource, ResourceVersion};
+use tidings_api::{Object, Resource, ResourceVersion, options::Scope};
+use tokio::sync::watch;
 
 use super::*;
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
         own_writes::{Expects, Observer, Sight},
         source::Seen,
     },
+    state::Progress,
 };
 
 /// An API that nobody answers.
@@ -40,21 +42,13 @@ impl Bench {
 
     /// Tells of a write in the name of `default/owner`.
     fn wrote(&self, resource: &str, written: &str, outcome: &WriteOutcome) {
-        let observer = Observer {
-            own_writes: Arc::clone(&self.own_writes),
-            key: key("default/owner"),
-            term: None,
-            api: api(),
-        };
-        let target = WriteTarget {
-            verb: Verb::Update,
-            resource: Resource::parse(resource).unwrap(),
-            namespace: Some("default".to_owned()),
-            key: Some(key(written)),
-            subresource: None,
-        };
-        observer.begun(&target);
-        observer.ended(&target, outcome);
+        tell(
+            &self.own_writes,
+            "default/owner",
+            resource,
+            written,
+            outcome,
+        );
     }
 
     fn stored(&self, written: &str, version: u64) {
@@ -74,6 +68,153 @@ impl Bench {
         let limit = Duration::from_secs(5);
         self.own_writes.seen(&key(owner), limit).await
     }
+}
+
+/// Tells of a write in the name of a key.
+fn tell(
+    own_writes: &Arc<OwnWrites>,
+    owner: &str,
+    resource: &str,
+    written: &str,
+    outcome: &WriteOutcome,
+) {
+    let observer = Observer {
+        own_writes: Arc::clone(own_writes),
+        key: key(owner),
+        term: None,
+        api: api(),
+    };
+    let target = WriteTarget {
+        verb: Verb::Update,
+        resource: Resource::parse(resource).unwrap(),
+        namespace: Some("default".to_owned()),
+        key: Some(key(written)),
+        subresource: None,
+    };
+    observer.begun(&target);
+    observer.ended(&target, outcome);
+}
+
+fn stored_at(written: &str, version: u64) -> WriteOutcome {
+    WriteOutcome::Stored {
+        key: key(written),
+        uid: "1".to_owned(),
+        version: ResourceVersion::from_revision(version),
+    }
+}
+
+/// A store without objects that is as far as the test says.
+struct Shelf {
+    scope: Scope,
+    progress: watch::Sender<Progress>,
+}
+
+impl Shelf {
+    fn new(label_selector: &str) -> Arc<Self> {
+        let mut scope = Scope::all(Resource::parse("v1/configmaps").unwrap());
+        label_selector.clone_into(&mut scope.label_selector);
+        let progress = watch::Sender::default();
+        let shelf = Self { scope, progress };
+        shelf.is_at(0, 1);
+        Arc::new(shelf)
+    }
+
+    fn is_at(&self, epoch: u64, version: u64) {
+        self.progress.send_modify(|progress| {
+            progress.epoch = epoch;
+            progress.resource_version = Some(ResourceVersion::from_revision(version));
+        });
+    }
+}
+
+impl Seen for Shelf {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn object(&self, _key: &str) -> Option<Object> {
+        None
+    }
+
+    fn version(&self) -> Option<ResourceVersion> {
+        self.progress.borrow().resource_version.clone()
+    }
+
+    fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_changed_before_the_wait_ends_it_too() {
+    let shelf = Shelf::new("");
+    let own_writes = Arc::new(OwnWrites::new(vec![Arc::clone(&shelf) as Arc<dyn Seen>]));
+    let outcome = stored_at("default/a", 70);
+    tell(
+        &own_writes,
+        "default/owner",
+        "v1/configmaps",
+        "default/a",
+        &outcome,
+    );
+    // The server was restored from a backup: it will not be at 70 for a long time.
+    shelf.is_at(1, 3);
+    let limit = Duration::from_secs(5);
+    let sight = own_writes.seen(&key("default/owner"), limit).await;
+    assert_eq!(sight, Sight::Clear);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_stores_that_may_not_show_the_object_do_not_block_its_key() {
+    let shelves = ["app=a", "app=b", "app=c"].map(Shelf::new);
+    let stores = shelves
+        .iter()
+        .map(|shelf| Arc::clone(shelf) as Arc<dyn Seen>);
+    let own_writes = Arc::new(OwnWrites::new(stores.collect()));
+    let outcome = stored_at("default/a", 70);
+    tell(
+        &own_writes,
+        "default/owner",
+        "v1/configmaps",
+        "default/a",
+        &outcome,
+    );
+    let started = Instant::now();
+    let limit = Duration::from_secs(5);
+    let sight = own_writes.seen(&key("default/owner"), limit).await;
+    assert_eq!(sight, Sight::Clear);
+    assert_eq!(started.elapsed().as_millis() / 100, 25, "half of the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_without_a_uid_is_asked_about() {
+    let bench = Bench::new().await;
+    let outcome = WriteOutcome::Deleted {
+        uid: String::new(),
+        version: None,
+    };
+    bench.wrote("v1/configmaps", "default/a", &outcome);
+    assert_eq!(bench.seen().await, Sight::Stale, "nobody answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_of_keys_that_never_come_again_are_forgotten_once_seen() {
+    let shelf = Shelf::new("");
+    let own_writes = Arc::new(OwnWrites::new(vec![Arc::clone(&shelf) as Arc<dyn Seen>]));
+    for at in 1..=10_000_u64 {
+        let outcome = stored_at("default/a", at);
+        let owner = format!("default/owner{at}");
+        tell(&own_writes, &owner, "v1/configmaps", "default/a", &outcome);
+        if at <= 3000 || at % 500 == 0 {
+            shelf.is_at(0, at.min(9500));
+        }
+    }
+    let pending = own_writes.pending();
+    assert!((500..3000).contains(&pending), "{pending} are kept");
+    // What has not been seen is still awaited.
+    let limit = Duration::from_secs(5);
+    let sight = own_writes.seen(&key("default/owner9501"), limit).await;
+    assert_eq!(sight, Sight::Stale);
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,4 +375,41 @@ async fn a_reconcile_waits_for_the_writes_of_the_last_one() {
     let stats = running.until(|stats| stats.done == 1).await;
     assert_eq!(created.load(SeqCst), 1, "it is created once");
     assert!(stats.own_write_waits > 0 && stats.own_write_timeouts > 0);
+}
+
+/// A controller whose reconciles write what no store will see, and come again.
+fn blind(own_writes_max: Duration) -> (Feed, Running) {
+    let feed = Feed::new("v1/configmaps");
+    feed.put(config_map("a", &json!({})));
+    let builder = of(&feed.informer()).config(ControllerConfig {
+        own_writes_max,
+        ..ControllerConfig::default()
+    });
+    let running = Running::start(builder, |request| async move {
+        let outcome = stored_at("default/b", 99);
+        let (own_writes, owner) = (&request.own_writes, request.key().as_str());
+        tell(own_writes, owner, "v1/configmaps", "default/b", &outcome);
+        Ok(Action::Again(Duration::from_millis(100)))
+    });
+    (feed, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_own_writes_can_be_cancelled() {
+    let (_feed, mut running) = blind(Duration::from_secs(3600));
+    running.next().await;
+    pass(Duration::from_secs(1)).await;
+    assert!(running.handle.cancel(&key("default/a")));
+    pass(Duration::from_secs(1)).await;
+    let stats = running.handle.stats();
+    assert_eq!((stats.cancelled, stats.active), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_for_own_writes_does_not_spin() {
+    let (_feed, mut running) = blind(Duration::ZERO);
+    running.next().await;
+    pass(Duration::from_secs(10)).await;
+    let timeouts = running.handle.stats().own_write_timeouts;
+    assert!((1..=1000).contains(&timeouts), "waited {timeouts} times");
 }
