@@ -35,7 +35,13 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Borrow, fmt, hash::Hash, time::Duration};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::Hash,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use tidings_api::Instant;
 
@@ -266,6 +272,17 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         key: &K,
         priority: Priority,
     ) -> Option<Duration> {
+        self.add_rate_limited_not_before(now, key, priority, Duration::ZERO)
+    }
+
+    /// The same, but not before a delay of the caller's, such as a server's Retry-After.
+    pub fn add_rate_limited_not_before(
+        &mut self,
+        now: Instant,
+        key: &K,
+        priority: Priority,
+        delay_min: Duration,
+    ) -> Option<Duration> {
         if self.is_shutting_down() {
             self.stats.ignored += 1;
             return None;
@@ -275,7 +292,9 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         let attempt = slot.failures;
         slot.failures = attempt.saturating_add(1);
         let reason = Reason::Retry(slot.failures);
-        let delay = self.limiter.delay(now, attempt);
+        // A limiter of the user's own may panic: its key must not be lost for that.
+        let limited = catch_unwind(AssertUnwindSafe(|| self.limiter.delay(now, attempt)));
+        let delay = limited.unwrap_or(PANIC_DELAY).max(delay_min);
         self.delay(now, key, delay, priority, reason);
         Some(delay)
     }
@@ -498,10 +517,11 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     fn slot_of(&mut self, key: &K) -> u32 {
         let (id, is_new) = self.slots.find_or_insert(key);
         if is_new {
-            let tenant = self
-                .tenant
-                .as_ref()
-                .map_or(COMMON, |tenant| self.lanes.join(tenant(key)));
+            let tenant = self.tenant.as_ref().and_then(|tenant| {
+                // One that panics has told nothing: the key is nobody's in particular.
+                catch_unwind(AssertUnwindSafe(|| tenant(key))).ok()
+            });
+            let tenant = tenant.map_or(COMMON, |name| self.lanes.join(name));
             self.slots.at_mut(id).tenant = tenant;
         }
         id
@@ -622,6 +642,9 @@ impl<K> fmt::Debug for WorkQueue<K> {
             .finish_non_exhaustive()
     }
 }
+
+/// How long a key waits whose limiter panicked.
+const PANIC_DELAY: Duration = Duration::from_secs(1);
 
 // === impl Priority ===
 

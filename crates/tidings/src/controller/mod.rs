@@ -383,13 +383,16 @@ impl<R: Reconciler> Controller<R> {
     /// The rest of the order: informers stop, the lease is released.
     async fn close(&mut self) {
         self.core.queue.shut_down();
+        let limit = self.core.config.shutdown_max;
         for source in &self.sources {
-            source.detach().await;
+            // An informer that does not answer is told nothing more either.
+            let _ = tokio::time::timeout(limit, source.detach()).await;
             if self.core.config.stops_informers {
                 source.stop();
             }
         }
-        self.leading.release().await;
+        // A lease that cannot be released expires.
+        let _ = tokio::time::timeout(limit, self.leading.release()).await;
         self.enter(Phase::Stopped);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! P1  A key is parked from its last failure until it is due again: a change, a delay or somebody's word
 //!     makes it due, and takes it out.
+//! P2  At most `PARKED_MAX` keys are parked: beyond, the one that has been there longest is forgotten. A change
+//!     still makes it due.
 
 use std::{
     collections::HashMap,
@@ -49,6 +51,12 @@ impl Lot {
             at: Instant::now(),
         };
         let mut keys = self.keys.lock();
+        if keys.len() >= PARKED_MAX && !keys.contains_key(key) {
+            let oldest = keys.iter().min_by_key(|(_, letter)| letter.at);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                keys.remove(&oldest);
+            }
+        }
         keys.insert(key.clone(), letter);
         self.len.store(keys.len(), Relaxed);
     }
@@ -86,3 +94,6 @@ impl Lot {
         list
     }
 }
+
+/// Keys that are parked at most.
+const PARKED_MAX: usize = 10_000;

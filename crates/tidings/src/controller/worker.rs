@@ -18,6 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tidings_api::ObjectKey;
+use tidings_engine::workqueue::Priority;
 use tokio::{sync::Notify, task::coop::consume_budget};
 use tracing::{debug, warn};
 
@@ -220,13 +221,10 @@ impl<'a> Turn<'a> {
         let mut delay = Duration::ZERO;
         item.settle(|queue, now, key| {
             queue.cancel_delayed(key);
-            delay = queue.add_rate_limited(now, key).unwrap_or_default();
             // The server's own word weighs more than our guess.
-            if let Some(wait) = failure.wait().filter(|wait| *wait > delay) {
-                delay = wait;
-                queue.cancel_delayed(key);
-                queue.add_after(now, key, wait);
-            }
+            let wait = failure.wait().unwrap_or_default();
+            let added = queue.add_rate_limited_not_before(now, key, Priority::Normal, wait);
+            delay = added.unwrap_or_default();
         });
         debug!(controller = name, %key, attempts, ?delay, "failed: {}", failure.reason());
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tidings_api::Instant;
 
 use super::notation::{check, check_with};
-use crate::workqueue::{Next, Reason, WorkQueue, WorkQueueConfig};
+use crate::workqueue::{Next, Priority, Reason, WorkQueue, WorkQueueConfig};
 
 #[test]
 fn cg_w1_cg_w2_a_key_that_is_added_while_it_is_worked_on_is_with_one_worker() {
@@ -519,4 +519,41 @@ fn nothing_is_kept_of_a_key_that_is_done() {
     }
     assert_eq!(queue.stats(at(0)).tracked, 0);
     queue.check_invariants();
+}
+
+#[test]
+fn a_limiter_or_a_tenant_function_that_panics_loses_no_key() {
+    let mut queue: WorkQueue<Arc<str>> = WorkQueue::new(WorkQueueConfig {
+        limiter: Box::new(|_: Instant, _: u32| -> Duration { panic!("the limiter's own fault") }),
+        tenant: Some(Box::new(|_: &Arc<str>| panic!("the function's own fault"))),
+        ..WorkQueueConfig::default()
+    });
+    let key: Arc<str> = "a".into();
+    queue.add(at(0), &key);
+    let Next::Key(taken) = queue.get(at(0)) else {
+        panic!("a waits");
+    };
+    assert_eq!(
+        queue.add_rate_limited(at(0), &key),
+        Some(Duration::from_secs(1))
+    );
+    queue.done(at(0), taken.ticket);
+    queue.check_invariants();
+    assert!(matches!(queue.get(at(1)), Next::Key(_)));
+}
+
+#[test]
+fn a_rate_limited_addition_does_not_come_before_the_callers_delay() {
+    let mut queue: WorkQueue<Arc<str>> = WorkQueue::new(WorkQueueConfig {
+        limiter: Box::new(|_: Instant, attempt: u32| Duration::from_secs(attempt.into())),
+        ..WorkQueueConfig::default()
+    });
+    let (key, wait) = (Arc::from("a"), Duration::from_secs(5));
+    let mut add = |now| queue.add_rate_limited_not_before(now, &key, Priority::Normal, wait);
+    // The limiter says zero, then one second; the caller five.
+    assert_eq!(add(at(0)), Some(wait));
+    assert_eq!(add(at(0)), Some(wait));
+    assert!(matches!(queue.get(at(4)), Next::Empty { .. }));
+    assert!(matches!(queue.get(at(5)), Next::Key(_)));
+    assert_eq!(queue.num_requeues("a"), 2);
 }
