@@ -12,4 +12,5 @@ mod finalizers;
 mod leader;
 mod scripted;
 mod support;
+mod together;
 mod writes;

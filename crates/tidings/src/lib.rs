@@ -12,6 +12,7 @@
 //! What it does with faults is written down: the decision table and the invariants in `docs/`.
 
 pub mod controller;
+pub mod metrics;
 pub mod payload;
 pub mod transport;
 
@@ -25,6 +26,7 @@ mod leader;
 mod state;
 mod store;
 mod subscription;
+mod together;
 mod view;
 mod wiring;
 mod workqueue;
@@ -76,6 +78,7 @@ pub use self::{
     state::{BadInput, Progress, State},
     store::{Lookup, Store, WaitOutcome},
     subscription::{Lag, Subscription, SubscriptionEvent},
+    together::{Behind, Together, TogetherOutcome},
     view::{View, ViewBuilder},
     workqueue::{Get, Item, WorkQueue},
 };

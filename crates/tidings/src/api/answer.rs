@@ -244,7 +244,7 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> 
 }
 
 /// The body without its compression.
-pub(super) fn plain_body(answer: &Answer) -> Result<Cow<'_, [u8]>, Unreadable> {
+pub(crate) fn plain_body(answer: &Answer) -> Result<Cow<'_, [u8]>, Unreadable> {
     if answer.content_encoding != "gzip" {
         return Ok(Cow::Borrowed(&answer.body));
     }

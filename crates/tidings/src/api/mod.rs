@@ -32,6 +32,7 @@ use tidings_api::{
 };
 use tidings_http::{Answer, Client};
 
+pub(crate) use self::answer::plain_body;
 pub use self::{
     answer::{Deletion, Written},
     error::{ApiError, Unreadable},
@@ -138,7 +139,7 @@ fn judge(target: &WriteTarget, answer: Answer) -> Result<Answer, ApiError> {
     if is_success(answer.status) {
         return Ok(answer);
     }
-    let body = answer::plain_body(&answer).unwrap_or_default();
+    let body = plain_body(&answer).unwrap_or_default();
     let status = Status::parse(answer.status, &body);
     let refusal = refusal(answer.status, &status);
     let wait = retry_after_of(&status, answer.retry_after);
