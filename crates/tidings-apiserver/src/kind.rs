@@ -9,7 +9,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use self::Habit::{Generation, Orphans, Returned};
-use crate::state::Schema;
+use crate::state::{Printed, Schema};
 
 /// One kind, as its resource is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ pub struct KindRow {
     pub scale: Option<Scale>,
     /// What custom objects must look like; nothing where anything goes.
     pub schema: Option<Arc<Schema>>,
+    /// The name of one object, such as `pod`.
+    pub singular: Cow<'static, str>,
+    /// Groups of kinds for the command line, such as `all`.
+    pub categories: Vec<Cow<'static, str>>,
+    /// The columns that a definition asks for; built-in kinds have theirs in a table.
+    pub columns: Option<Printed>,
 }
 
 /// The layout of a kind's JSON (pr-L17, pr-L18).
@@ -100,6 +106,9 @@ impl KindRow {
             orphans: false,
             scale: None,
             schema: None,
+            singular: Cow::Owned(kind.to_lowercase()),
+            categories: Vec::new(),
+            columns: Some(Printed::parse(&serde_json::Value::Null)),
         }
     }
 
@@ -200,7 +209,22 @@ impl Line {
                 selector: Cow::Borrowed("/spec/selector"),
             }),
             schema: None,
+            singular: Cow::Owned(kind.to_lowercase()),
+            categories: category(group, plural)
+                .map(Cow::Borrowed)
+                .into_iter()
+                .collect(),
+            columns: None,
         }
+    }
+}
+
+/// The category of a built-in kind.
+fn category(group: &str, plural: &str) -> Option<&'static str> {
+    match (group, plural) {
+        ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers" | "services") => Some("all"),
+        ("apiextensions.k8s.io", _) => Some("api-extensions"),
+        _ => None,
     }
 }
 

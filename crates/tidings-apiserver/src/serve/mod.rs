@@ -7,7 +7,10 @@
 //!     has taken nothing for `stall_max` (pr-W18, cg-V5).
 //! F2  After [`Handle::shutdown`] no task of the server is left.
 
+mod accept;
+mod documents;
 mod faults;
+mod protobuf;
 mod route;
 mod stream;
 mod write;
@@ -106,7 +109,7 @@ pub async fn start(config: Config) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
-        state: Mutex::new(State::new(config.seed)),
+        state: Mutex::new(State::new_at(config.seed, unix_seconds())),
         changed: watch::Sender::new(0),
         faults: Mutex::default(),
         seed: Mutex::new(Seed::new(config.seed ^ 0x0005_eed0_f0dd_5eed)),

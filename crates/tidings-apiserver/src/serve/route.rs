@@ -9,18 +9,20 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
 use super::{
-    Shared,
+    Shared, accept,
+    accept::Subject,
+    documents,
     stream::{self, Body, Never},
-    write,
+    unix_seconds, write,
 };
 use crate::{
     refusal::{Refusal, RefusalCause},
-    state::{ListQuery, Match, State, WatchQuery},
+    state::{Form, ListQuery, Match, State, WatchQuery},
 };
 
 /// Answers one request.
@@ -85,29 +87,29 @@ async fn handle(
     let path = request.uri().path().to_owned();
     let query = parse_query(request.uri().query().unwrap_or_default());
     let is_get = request.method() == Method::GET;
-    if is_get && matches!(path.as_str(), "/healthz" | "/readyz" | "/livez") {
-        return Ok(Response::new(Body::Whole(Some(Bytes::from_static(b"ok")))));
-    }
-    accepts_json(&request)?;
-    if is_get && let Some(body) = shared.state.lock().discovery(&path) {
-        return Ok(json_response(StatusCode::OK, body.to_string().into()));
+    if is_get && let Some(answered) = documents::answer(shared, &path, request.headers()) {
+        return answered;
     }
     let target = target(&shared.state.lock(), &path)?;
     match (request.method().as_str(), &target.name) {
         ("GET", None) => {
             let gzip = accepts_gzip(&request);
-            collection(connection, &target, &query, gzip).await
+            collection(connection, &target, &query, request.headers(), gzip).await
         }
         ("GET", Some(name)) => {
             let state = shared.state.lock();
             let key = key(&target, name);
             if target.subresource == Subresource::Scale {
+                accept::plain(request.headers())?;
                 let scale = state.scale(target.resource, &key)?;
                 return Ok(json_response(StatusCode::OK, scale.to_string().into()));
             }
             let found = state.get(target.resource, &key);
             let missing = || Refusal::not_found(state.kind(target.resource), name);
-            let body = state.shown(target.resource, found.ok_or_else(missing)?);
+            let found = found.ok_or_else(missing)?;
+            let row = state.kind(target.resource);
+            let form = accept::form(request.headers(), &query, row, Subject::Object)?;
+            let body = state.printed(target.resource, found, form, unix_seconds());
             Ok(json_response(StatusCode::OK, body.into()))
         }
         ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
@@ -121,17 +123,27 @@ async fn collection(
     connection: &Connection,
     target: &Target,
     query: &[(String, String)],
+    headers: &HeaderMap,
     gzip: bool,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &connection.shared;
     let (list, watch) = collection_query(target, query)?;
+    let subject = if watch.is_some() {
+        Subject::Watch
+    } else {
+        Subject::List
+    };
+    let form = {
+        let state = shared.state.lock();
+        accept::form(headers, query, state.kind(target.resource), subject)?
+    };
     let (body, encoded) = if let Some(query) = watch {
         let support = shared.faults.lock().watch_list;
-        let opened = shared
-            .state
-            .lock()
-            .watch(target.resource, &query.watch, support);
-        let watch = opened?;
+        let watch = {
+            let state = shared.state.lock();
+            let opened = state.watch(target.resource, &query.watch, support)?;
+            opened.printed(&state, form)
+        };
         let gzip = gzip && shared.config.watch_list_gzip && watch.is_watch_list();
         let timeout = query.timeout.unwrap_or_else(|| {
             // pr-W1: the server picks, so that not all watches end at once.
@@ -140,12 +152,17 @@ async fn collection(
         (stream::watch(connection, watch, timeout, gzip), gzip)
     } else {
         wait_until_fresh(shared, &list).await;
-        let mut page = shared.state.lock().list(target.resource, &list)?;
+        let mut page = {
+            let state = shared.state.lock();
+            let page = state.list(target.resource, &list)?;
+            page.printed(state.kind(target.resource), form, unix_seconds())
+        };
         let mut faults = shared.faults.lock();
         if let Some(version) = faults.list_version.take() {
             page.claim_version(&version);
         }
-        let gzip = gzip && shared.config.list_gzip && page.bytes_len() > GZIP_BYTES_MIN;
+        let is_large = form == Form::Plain && page.bytes_len() > GZIP_BYTES_MIN;
+        let gzip = gzip && shared.config.list_gzip && is_large;
         let truncate = faults.truncate_list.take();
         (stream::list(page, faults.chunk_bytes, truncate, gzip), gzip)
     };
@@ -241,26 +258,6 @@ async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
     };
     // Whether it came or not: the state answers, with a list or with a 504.
     let _ = tokio::time::timeout(FRESHNESS_WAIT, fresh).await;
-}
-
-/// pr-N1: JSON only; a table or a partial object is not made yet.
-fn accepts_json(request: &Request<Incoming>) -> Result<(), Refusal> {
-    let accept = request.headers().get(header::ACCEPT);
-    let Some(accept) = accept.and_then(|it| it.to_str().ok()) else {
-        return Ok(());
-    };
-    let is_json = |range: &str| {
-        let mut parts = range.split(';').map(str::trim);
-        matches!(
-            parts.next(),
-            Some("" | "*/*" | "application/*" | "application/json")
-        ) && !parts.any(|parameter| parameter.starts_with("as="))
-    };
-    if accept.split(',').any(is_json) {
-        return Ok(());
-    }
-    let message = "only the following media types are accepted: application/json";
-    Err(Refusal::new(406, "NotAcceptable", message))
 }
 
 fn accepts_gzip(request: &Request<Incoming>) -> bool {

@@ -18,7 +18,7 @@ use flate2::{Compression, write::GzEncoder};
 use http_body::Frame;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Shared, route::Connection};
+use super::{Shared, route::Connection, unix_seconds};
 use crate::state::{Page, Watch, WatchStep};
 
 /// A body that is whole or comes through a channel.
@@ -194,6 +194,7 @@ async fn follow(
         }
         let mut out = Vec::new();
         let mut step = WatchStep::Level;
+        watch.at(unix_seconds());
         if !stalled {
             let bytes = if doubled { 1 } else { WATCH_CHUNK_BYTES };
             step = watch.step(&shared.state.lock(), bytes, &mut out);

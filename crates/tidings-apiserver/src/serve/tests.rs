@@ -302,7 +302,18 @@ async fn pr_n9_pr_n10_pr_n12_writes_over_http() {
 async fn pr_n1_pr_s2_what_cannot_be_answered_is_refused_with_its_code() {
     let server = server(Config::default()).await;
     let table = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n";
-    assert_eq!(code(&server, &format!("GET {PODS}"), table, "").await, 406);
+    assert_eq!(code(&server, &format!("GET {PODS}"), table, "").await, 200);
+    let newer = "Accept: application/json;as=Table;v=v9;g=meta.k8s.io\r\n";
+    assert_eq!(code(&server, &format!("GET {PODS}"), newer, "").await, 406);
+    let partial = "Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io\r\n";
+    let (head, body) = get(&server, PODS, partial).await;
+    assert!(head.starts_with("HTTP/1.1 406"), "{head}");
+    let status: Value = serde_json::from_slice(&body).unwrap();
+    let why =
+        "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
+    assert_eq!(status["message"], why);
+    let odd = format!("GET {PODS}?includeObject=Half");
+    assert_eq!(code(&server, &odd, table, "").await, 400);
     let either = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json\r\n";
     assert_eq!(code(&server, &format!("GET {PODS}"), either, "").await, 200);
     assert_eq!(code(&server, "GET /api/v1/nonsense", "", "").await, 404);
@@ -320,12 +331,19 @@ async fn pr_n1_pr_s2_what_cannot_be_answered_is_refused_with_its_code() {
         "/api",
         "/apis",
         "/apis/apps",
+        "/livez/ping",
+        "/openapi/v3",
+        "/openapi/v3/apis/apps/v1",
     ] {
         assert_eq!(
             code(&server, &format!("GET {path}"), "", "").await,
             200,
             "{path}"
         );
+    }
+    for path in ["/openapi/v2", "/openapi/v3/nothing", "/healthz/nothing"] {
+        let code = code(&server, &format!("GET {path}"), "", "").await;
+        assert_eq!(code, 404, "{path}");
     }
     for path in ["/api/v1", "/apis/apps/v1", "/api/v1/namespaces"] {
         assert_eq!(
@@ -380,3 +398,37 @@ async fn a_token_is_asked_for_and_loopback_is_all_without_one() {
 
 mod answers;
 mod writes;
+
+#[tokio::test]
+async fn pr_n4_discovery_is_aggregated_for_who_asks_for_it() {
+    let server = server(Config::default()).await;
+    let accept = "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                  application/json\r\n";
+    for path in ["/api", "/apis"] {
+        let (head, body) = get(&server, path, accept).await;
+        let document: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(document["kind"], "APIGroupDiscoveryList");
+        let media_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        assert!(head.contains(media_type), "{head}");
+    }
+    let (_, body) = get(&server, "/apis", "Accept: application/json\r\n").await;
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(document["kind"], "APIGroupList");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn pr_n1_a_write_is_answered_in_the_form_that_is_asked_for() {
+    let server = server(Config::default()).await;
+    let partial = "Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io\r\n";
+    let path = "/api/v1/namespaces/default/configmaps";
+    let body = r#"{"metadata":{"name":"a"},"data":{"k":"v"}}"#;
+    let (_, answered) = answer(send(&server, &format!("POST {path}"), partial, body).await).await;
+    let object: Value = serde_json::from_slice(&answered).unwrap();
+    assert_eq!(object["kind"], "PartialObjectMetadata");
+    assert_eq!(
+        (object["metadata"]["name"].as_str(), object.get("data")),
+        (Some("a"), None)
+    );
+    server.shutdown().await;
+}

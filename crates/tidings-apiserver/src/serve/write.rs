@@ -14,7 +14,9 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    Shared, accept,
+    accept::Subject,
+    protobuf,
     route::{Subresource, Target, collection_query, json_response, key},
     stream::{self, Body},
     unix_seconds,
@@ -23,8 +25,8 @@ use crate::{
     kind::KindRow,
     refusal::{Refusal, RefusalCause},
     state::{
-        Admission, DeleteOptions, Effect, Outcome, Part, Patch, Preconditions, Propagation, State,
-        Terms,
+        Admission, DeleteOptions, Effect, Form, Outcome, Part, Patch, Preconditions, Propagation,
+        State, Terms,
     },
     yaml,
 };
@@ -35,6 +37,8 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 /// Bytes of a field manager's name.
 const MANAGER_BYTES_MAX: usize = 128;
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// A write as it came.
 struct Received {
     method: String,
@@ -42,6 +46,8 @@ struct Received {
     manager: String,
     query: Vec<(String, String)>,
     body: Bytes,
+    /// How the answer is to look.
+    form: Form,
 }
 
 /// Answers one write.
@@ -56,7 +62,16 @@ pub(super) async fn answer(
         state.kind(target.resource).namespaced
     };
     check_method(request.method().as_str(), target, is_bare)?;
-    let received = receive(query, request).await?;
+    let form = {
+        let state = shared.state.lock();
+        let row = state.kind(target.resource);
+        let subject = match (request.method().as_str(), &target.name) {
+            ("DELETE", None) => Subject::List,
+            _ => Subject::Object,
+        };
+        accept::form(request.headers(), query, row, subject)?
+    };
+    let received = receive(query, request, form).await?;
     let answered = {
         let state = &mut *shared.state.lock();
         act(state, target, &received)
@@ -83,6 +98,7 @@ fn check_method(method: &str, target: &Target, is_bare: bool) -> Result<(), Refu
 async fn receive(
     query: &[(String, String)],
     request: Request<Incoming>,
+    form: Form,
 ) -> Result<Received, Refusal> {
     let text = |name: header::HeaderName| {
         let value = request.headers().get(name);
@@ -114,6 +130,7 @@ async fn receive(
         manager,
         query: query.to_vec(),
         body: body.to_bytes(),
+        form,
     })
 }
 
@@ -197,9 +214,14 @@ impl Received {
                 serde_json::from_slice(&self.body).map_err(|error| parse_error(&error))?
             }
             "application/yaml" => yaml::parse(&self.body).map_err(|error| parse_error(&error))?,
+            // Custom kinds have no messages, as there.
+            PROTOBUF if !row.is_custom() => {
+                protobuf::parse(&self.body).map_err(|error| unrecognized(error.to_string()))?
+            }
             _ => {
                 let message = "the body of the request was in an unknown format - accepted media \
-                               types include: application/json, application/yaml";
+                               types include: application/json, application/yaml, \
+                               application/vnd.kubernetes.protobuf";
                 return Err(Refusal::new(415, "UnsupportedMediaType", message));
             }
         };
@@ -229,14 +251,7 @@ impl Received {
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, Refusal> {
-        let options: Value = if self.body.is_empty() {
-            json!({})
-        } else {
-            serde_json::from_slice(&self.body).map_err(|error| {
-                let why = format!("couldn't get version/kind; json parse error: {error}");
-                Refusal::bad_request(why)
-            })?
-        };
+        let options = self.options()?;
         let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
         let given = options["propagationPolicy"].as_str();
         let propagation = match given.or_else(|| self.option("propagationPolicy")) {
@@ -263,9 +278,24 @@ impl Received {
         })
     }
 
+    /// The options in the body of a deletion.
+    fn options(&self) -> Result<Value, Refusal> {
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        let parsed = match &*self.content_type {
+            PROTOBUF => protobuf::parse(&self.body).map_err(|error| error.to_string()),
+            _ => serde_json::from_slice(&self.body).map_err(|error| error.to_string()),
+        };
+        parsed.map_err(|error| {
+            let why = format!("couldn't get version/kind; json parse error: {error}");
+            Refusal::bad_request(why)
+        })
+    }
+
     /// Whether the body of a deletion asks for a dry run.
     fn dry_run_in_body(&self) -> bool {
-        let options: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let options = self.options().unwrap_or_default();
         options["dryRun"] == json!(["All"])
     }
 }
@@ -287,12 +317,13 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
             let document = received.document(&row)?;
             let namespace = target.namespace.as_deref();
             let outcome = state.create_with(resource, namespace, document, &terms)?;
-            return Ok(written(state, target, &outcome));
+            return Ok(written(state, target, &outcome, received.form));
         }
         let options = received.delete_options()?;
         terms.dry_run |= received.dry_run_in_body();
         let (list, _) = collection_query(target, &received.query)?;
         let page = state.delete_collection(resource, &list, &options, &terms)?;
+        let page = page.printed(&row, received.form, unix_seconds());
         let mut response = Response::new(stream::list(page, None, None, false));
         let json = header::HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -303,7 +334,7 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         let options = received.delete_options()?;
         terms.dry_run |= received.dry_run_in_body();
         let outcome = state.delete_with(resource, &key, &options, &terms)?;
-        return Ok(deleted(state, target, &row, &outcome));
+        return Ok(deleted(state, target, &row, &outcome, received.form));
     }
     let outcome = match (target.subresource, patch) {
         (Subresource::Scale, patch) => {
@@ -321,15 +352,15 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         let scale = state.scale_of(resource, &outcome.object)?;
         return Ok(json_response(StatusCode::OK, scale.to_string().into()));
     }
-    Ok(written(state, target, &outcome))
+    Ok(written(state, target, &outcome, received.form))
 }
 
-fn written(state: &State, target: &Target, outcome: &Outcome) -> Response<Body> {
+fn written(state: &State, target: &Target, outcome: &Outcome, form: Form) -> Response<Body> {
     let code = match outcome.effect {
         Effect::Created => StatusCode::CREATED,
         Effect::Deleted | Effect::Updated => StatusCode::OK,
     };
-    let body = state.shown(target.resource, &outcome.object);
+    let body = state.printed(target.resource, &outcome.object, form, unix_seconds());
     let has_rules = body
         .windows(RULES.len())
         .any(|window| window == RULES.as_bytes());
@@ -345,9 +376,15 @@ fn written(state: &State, target: &Target, outcome: &Outcome) -> Response<Body> 
 }
 
 /// pr-N12: what is gone is answered by its uid, except by kinds that show it; what waits is shown.
-fn deleted(state: &State, target: &Target, row: &KindRow, outcome: &Outcome) -> Response<Body> {
+fn deleted(
+    state: &State,
+    target: &Target,
+    row: &KindRow,
+    outcome: &Outcome,
+    form: Form,
+) -> Response<Body> {
     if outcome.effect != Effect::Deleted || row.returns_deleted {
-        return written(state, target, outcome);
+        return written(state, target, outcome, form);
     }
     let mut details =
         json!({ "name": target.name, "kind": row.plural, "uid": outcome.object.uid() });

@@ -25,13 +25,13 @@ use crate::{
 
 impl State {
     /// The namespaces that are there from the beginning, at the first version and without a change.
-    pub(super) fn lay_namespaces(&mut self) {
+    pub(super) fn lay_namespaces(&mut self, now: u64) {
         let Some(resource) = self.namespaces() else {
             return;
         };
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let mut document = json!({ "metadata": {
-                "name": name, "uid": self.seed.uid(), "creationTimestamp": timestamp(0)
+                "name": name, "uid": self.seed.uid(), "creationTimestamp": timestamp(now)
             } });
             begin_namespace(&mut document);
             let stored = self.lay_out(resource, document, self.rv);

@@ -12,7 +12,7 @@ use std::{borrow::Cow, cmp::Reverse, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{State, Stored, schema::Schema, view::Place};
+use super::{State, Stored, schema::Schema, table::Printed, view::Place};
 use crate::{
     kind::{Field, KindRow, Scale},
     refusal::{Refusal, RefusalCause},
@@ -292,14 +292,17 @@ impl State {
 fn row(spec: &Value, version: &Value) -> KindRow {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let names = &spec["names"];
-    let short = names["shortNames"].as_array().into_iter().flatten();
+    let list = |list: &Value| {
+        let items = list.as_array().into_iter().flatten();
+        items.map(|it| Cow::Owned(text(it))).collect()
+    };
     let subresources = &version["subresources"];
     let pointer = |path: &Value| Cow::Owned(text(path).replace('.', "/"));
     let scale = &subresources["scale"];
     let columns = version["selectableFields"].as_array().into_iter().flatten();
     let schema = Schema::parse(&version["schema"]["openAPIV3Schema"]);
     KindRow {
-        short_names: short.map(|it| Cow::Owned(text(it))).collect(),
+        short_names: list(&names["shortNames"]),
         namespaced: spec["scope"] == "Namespaced",
         status: subresources["status"].is_object(),
         scale: scale.is_object().then(|| Scale {
@@ -317,6 +320,12 @@ fn row(spec: &Value, version: &Value) -> KindRow {
             })
             .collect(),
         schema: Some(Arc::new(schema)),
+        singular: match names["singular"].as_str() {
+            None | Some("") => text(&names["kind"]).to_lowercase().into(),
+            Some(singular) => singular.to_owned().into(),
+        },
+        categories: list(&names["categories"]),
+        columns: Some(Printed::parse(&version["additionalPrinterColumns"])),
         ..KindRow::custom(
             &text(&spec["group"]),
             &text(&version["name"]),

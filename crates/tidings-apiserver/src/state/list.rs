@@ -16,10 +16,15 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidings_api::selector::{FieldSelector, LabelSelector};
 
-use super::{State, Stored, object::Selection, view::View};
+use super::{
+    State, Stored,
+    object::Selection,
+    table::{Form, Printer},
+    view::View,
+};
 use crate::{
     kind::{KindRow, Style},
     refusal::{Refusal, forbidden},
@@ -67,10 +72,24 @@ pub struct Page {
     head: Vec<u8>,
     tail: Vec<u8>,
     version: u64,
+    meta: Value,
     view: View,
+    /// Who writes the items, if they are not shown as they are.
+    printer: Option<Printer>,
 }
 
 impl Page {
+    /// Shows the items in another form, as of a time in seconds since 1970.
+    #[must_use]
+    pub fn printed(mut self, row: &KindRow, form: Form, now: u64) -> Self {
+        let printer = Printer::new(form, row, now);
+        if let Some((head, tail)) = printer.envelope(&self.meta) {
+            (self.head, self.tail) = (head, tail);
+            self.printer = Some(printer);
+        }
+        self
+    }
+
     /// Says another version than the one that was read: a fault (pr-F14).
     pub fn claim_version(&mut self, version: &str) {
         let truth = format!("\"resourceVersion\":\"{}\"", self.version);
@@ -82,7 +101,7 @@ impl Page {
         }
     }
 
-    /// Bytes of the body.
+    /// Bytes of the body, as long as its items are shown as they are.
     #[must_use]
     pub fn bytes_len(&self) -> usize {
         let items = self.items.iter().map(|item| self.view.item_bytes_len(item));
@@ -105,7 +124,10 @@ impl Page {
                 if !std::mem::take(&mut is_first) {
                     chunk.push(b',');
                 }
-                self.view.write_item(&item, &mut chunk);
+                match &self.printer {
+                    None => self.view.write_item(&item, &mut chunk),
+                    Some(printer) => printer.write_item(&self.view, &item, &mut chunk),
+                }
             }
             (!chunk.is_empty()).then_some(chunk)
         })
@@ -147,12 +169,15 @@ impl State {
         }
         let token = (left > 0).then(|| encode_token(at.version.cast_signed(), last));
         let remaining = (left > 0 && selection.is_everything()).then_some(left);
-        let (head, tail) = envelope(row, at.version, token, remaining);
+        let meta = list_meta(at.version, token, remaining);
+        let (head, tail) = envelope(row, &meta);
         Ok(Page {
             items,
             head,
             tail,
             version: at.version,
+            meta,
+            printer: None,
             view: self.places[resource].view.clone(),
         })
     }
@@ -390,13 +415,7 @@ pub(super) fn parse_version(text: &str) -> Result<Option<u64>, Refusal> {
     parsed.map_err(|_| Refusal::bad_request(format!("invalid resource version: {text:?}")))
 }
 
-/// Head and tail of the body, in the order of the kind's encoder (pr-L17).
-fn envelope(
-    row: &KindRow,
-    version: u64,
-    token: Option<String>,
-    remaining: Option<u64>,
-) -> (Vec<u8>, Vec<u8>) {
+fn list_meta(version: u64, token: Option<String>, remaining: Option<u64>) -> Value {
     let mut meta = json!({ "resourceVersion": version.to_string() });
     if let Some(token) = token {
         meta["continue"] = token.into();
@@ -404,6 +423,11 @@ fn envelope(
     if let Some(remaining) = remaining {
         meta["remainingItemCount"] = remaining.into();
     }
+    meta
+}
+
+/// Head and tail of the body, in the order of the kind's encoder (pr-L17).
+fn envelope(row: &KindRow, meta: &Value) -> (Vec<u8>, Vec<u8>) {
     let (kind, api) = (format!("{}List", row.kind), row.api_version());
     match row.style {
         Style::Typed => {
@@ -431,7 +455,7 @@ fn decode_token(token: &str) -> Result<(i64, String), Refusal> {
         Refusal::bad_request(message)
     };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
-    let token: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let token: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
     let start = token["start"].as_str().ok_or_else(bad)?;
     let version = token["rv"].as_i64().ok_or_else(bad)?;
     // A start that names another level of the hierarchy is no start in this list.

@@ -25,11 +25,13 @@ mod managed;
 mod names;
 mod object;
 mod order;
+mod openapi;
 mod patch;
 mod scale;
 mod schema;
 mod shape;
 mod strategic;
+mod table;
 mod view;
 mod watch;
 mod write;
@@ -48,6 +50,7 @@ pub use self::{
     object::Stored,
     patch::Patch,
     schema::Schema,
+    table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
     write::{Admission, Effect, Outcome, Part, Terms, Written},
 };
@@ -102,6 +105,12 @@ impl State {
     /// from the first version on.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::new_at(seed, 0)
+    }
+
+    /// The same, begun at a time in seconds since 1970: its namespaces are as old.
+    #[must_use]
+    pub fn new_at(seed: u64, now: u64) -> Self {
         let mut state = Self {
             kinds: Vec::new(),
             places: Vec::new(),
@@ -120,7 +129,7 @@ impl State {
             state.register(row);
         }
         state.share_events();
-        state.lay_namespaces();
+        state.lay_namespaces(now);
         state
     }
 

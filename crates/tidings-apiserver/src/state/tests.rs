@@ -393,15 +393,15 @@ fn pr_e11b_a_bookmark_is_newer_than_the_beginning_of_its_watch() {
     let mut bench = bench("a");
     let mut watch = bench.open(&watch_at("2"));
     assert_eq!(bench.take(&mut watch), "");
-    let bookmark = |bench: &Bench, watch: &Watch| {
+    let bookmark = |bench: &Bench, watch: &mut Watch| {
         let mut out = Vec::new();
         watch.bookmark(&bench.state, &mut out);
         frames(&out).join(" ")
     };
-    assert_eq!(bookmark(&bench, &watch), "");
+    assert_eq!(bookmark(&bench, &mut watch), "");
     bench.create("b");
     assert_eq!(bench.take(&mut watch), "A b@3");
-    assert_eq!(bookmark(&bench, &watch), "B @3");
+    assert_eq!(bookmark(&bench, &mut watch), "B @3");
 }
 
 #[test]

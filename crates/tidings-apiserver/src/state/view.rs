@@ -10,7 +10,11 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{State, Stored, object::lay_out};
+use super::{
+    State, Stored,
+    object::lay_out,
+    table::{Form, Printer},
+};
 use crate::kind::{KindRow, Style};
 
 /// Where a kind's objects are.
@@ -152,6 +156,15 @@ impl State {
     #[must_use]
     pub fn shown_document(&self, resource: usize, object: &Stored) -> Value {
         self.places[resource].view.document(object)
+    }
+
+    /// An object as a kind shows it in a form, as of a time in seconds since 1970, as JSON.
+    #[must_use]
+    pub fn printed(&self, resource: usize, object: &Stored, form: Form, now: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(object.item().len() + 64);
+        let printer = Printer::new(form, self.kind(resource), now);
+        printer.write_full(&self.places[resource].view, object, true, &mut out);
+        out
     }
 
     /// An object as a kind shows it, as JSON.

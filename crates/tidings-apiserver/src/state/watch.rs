@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tidings_api::frame::EventKind;
 
 use super::{
     State, Stored,
     list::{ListQuery, Match, parse_version},
     object::Selection,
+    table::{Form, Printer},
 };
 use crate::{
     kind::KindRow,
@@ -60,6 +62,10 @@ pub struct Watch {
     refusal: Option<Refusal>,
     begun: bool,
     ended: bool,
+    /// Who writes the objects, if they are not shown as they are.
+    printer: Option<Printer>,
+    /// Whether a table has named its columns.
+    headed: bool,
 }
 
 struct Initial {
@@ -140,6 +146,8 @@ impl State {
             refusal,
             begun: false,
             ended: false,
+            printer: None,
+            headed: false,
         })
     }
 
@@ -168,6 +176,21 @@ impl State {
 }
 
 impl Watch {
+    /// Shows the objects in another form.
+    #[must_use]
+    pub fn printed(mut self, state: &State, form: Form) -> Self {
+        let printer = Printer::new(form, state.kind(self.resource), 0);
+        self.printer = (!printer.is_plain()).then_some(printer);
+        self
+    }
+
+    /// Says what time it is, in seconds since 1970, for those who show ages.
+    pub fn at(&mut self, now: u64) {
+        if let Some(printer) = &mut self.printer {
+            printer.now = now;
+        }
+    }
+
     /// Appends frames to `out` until it has about `bytes`, and says how it stands.
     pub fn step(&mut self, state: &State, bytes: usize, out: &mut Vec<u8>) -> WatchStep {
         if self.ended {
@@ -183,14 +206,14 @@ impl Watch {
             }
             if let Some(object) = initial.objects.get(initial.next) {
                 initial.next += 1;
-                let view = &state.places[self.resource].view;
-                frame(out, "ADDED", |out| view.write_full(object, out));
+                let object = Arc::clone(object);
+                self.write(state, "ADDED", &object, out);
                 continue;
             }
             let (version, end_bookmark) = (initial.version, initial.end_bookmark);
             self.initial = None;
             if end_bookmark {
-                bookmark(state, self.resource, version, true, out);
+                self.write_bookmark(state, version, true, out);
             }
         }
         let index = match state.history_after(self.sent) {
@@ -244,30 +267,51 @@ impl Watch {
 
     /// A bookmark of the present version, if this watch may have one (pr-E11b): none unless it was
     /// asked for, none at or below the version that the watch began at, none before it is level.
-    pub fn bookmark(&self, state: &State, out: &mut Vec<u8>) {
+    pub fn bookmark(&mut self, state: &State, out: &mut Vec<u8>) {
         let is_due = self.bookmarks && self.initial.is_none() && !self.ended;
         if is_due && state.rv > self.start && state.rv >= self.sent {
-            bookmark(state, self.resource, state.rv, false, out);
+            self.write_bookmark(state, state.rv, false, out);
         }
     }
 
+    fn write(&mut self, state: &State, kind: &str, object: &Stored, out: &mut Vec<u8>) {
+        let view = &state.places[self.resource].view;
+        let has_head = !std::mem::replace(&mut self.headed, true);
+        frame(out, kind, |out| match &self.printer {
+            None => view.write_full(object, out),
+            Some(printer) => printer.write_full(view, object, has_head, out),
+        });
+    }
+
+    fn write_bookmark(&mut self, state: &State, version: u64, is_end: bool, out: &mut Vec<u8>) {
+        let Some(printer) = &self.printer else {
+            return bookmark(state, self.resource, version, is_end, out);
+        };
+        let mut meta = json!({ "resourceVersion": version.to_string() });
+        if is_end {
+            meta["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let has_head = !std::mem::replace(&mut self.headed, true);
+        let object = printer.bookmark(&meta, has_head).unwrap_or_default();
+        frame(out, "BOOKMARK", |out| out.extend(object));
+    }
+
     /// One change as this watch's selection sees it (pr-E3).
-    fn tell(&self, state: &State, change: &super::Change, out: &mut Vec<u8>) {
+    fn tell(&mut self, state: &State, change: &super::Change, out: &mut Vec<u8>) {
         let row = state.kind(self.resource);
         let place = &state.places[self.resource];
-        let view = &place.view;
         let selects = |object: &Stored| self.selection.matches(row, object);
         let before = change.previous.as_deref().is_some_and(selects);
         let after = change.kind != EventKind::Deleted && selects(&change.object);
         match (before, after) {
             (false, false) => {}
-            (false, true) => frame(out, "ADDED", |out| view.write_full(&change.object, out)),
-            (true, true) => frame(out, "MODIFIED", |out| view.write_full(&change.object, out)),
+            (false, true) => self.write(state, "ADDED", &change.object, out),
+            (true, true) => self.write(state, "MODIFIED", &change.object, out),
             // pr-E2: the previous state, at the version of the change.
             (true, false) => {
                 let previous = change.previous.as_ref().unwrap_or(&change.object);
                 let gone = previous.at(&state.kinds[place.storage], change.rv);
-                frame(out, "DELETED", |out| view.write_full(&gone, out));
+                self.write(state, "DELETED", &gone, out);
             }
         }
     }
