@@ -24,6 +24,12 @@ fn version(revision: u64) -> ResourceVersion {
     ResourceVersion::from_revision(revision)
 }
 
+/// Lets the wait begin, and half of its time pass.
+async fn half_of_it() {
+    tokio::task::yield_now().await;
+    tokio::time::advance(LIMIT / 2).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_is_reached_when_the_last_store_has_it() {
     let (_pods_in, pods) = store("v1/pods", Some(70));
@@ -33,7 +39,7 @@ async fn it_is_reached_when_the_last_store_has_it() {
     };
     let waiting = tokio::spawn(async move { together.at_version(&version(70), LIMIT).await });
     nodes_in.send_replace(progress(Some(69), 0));
-    tokio::time::sleep(LIMIT / 2).await;
+    half_of_it().await;
     assert!(!waiting.is_finished());
     nodes_in.send_replace(progress(Some(71), 0));
     let versions = vec![version(70), version(70)];
@@ -69,7 +75,7 @@ async fn another_history_is_not_reached_even_by_a_store_that_was_there() {
         members: vec![pods, nodes],
     };
     let waiting = tokio::spawn(async move { together.at_version(&version(70), LIMIT).await });
-    tokio::time::sleep(LIMIT / 2).await;
+    half_of_it().await;
     // The first store had it; its server is restored before the second one is there.
     pods_in.send_replace(progress(Some(5), 1));
     nodes_in.send_replace(progress(Some(80), 0));
@@ -98,7 +104,7 @@ async fn an_informer_that_stops_ends_the_wait() {
             members: vec![pods],
         };
         let waiting = tokio::spawn(async move { together.at_version(&version(70), LIMIT).await });
-        tokio::time::sleep(LIMIT / 2).await;
+        half_of_it().await;
         if drops {
             drop(pods_in);
         } else {
