@@ -38,7 +38,7 @@ use tidings_api::{
 use tokio::time::Instant;
 
 use super::{leading::Term, source::Seen};
-use crate::api::{Api, WriteObserver, WriteOutcome, WriteTarget};
+use crate::api::{Api, WriteObserver, WriteOutcome, WriteTarget, plain_body};
 
 /// What a controller has written and its stores may not have seen.
 pub(super) struct OwnWrites {
@@ -330,7 +330,8 @@ async fn probe(write: &Write) -> Option<Expects> {
     };
     let request = Request::list(&scope, &options).ok()?;
     let answer = write.api.client().send(&request).await.ok()?;
-    let list = serde_json::from_slice::<Value>(&answer.body).ok()?;
+    let body = plain_body(&answer).ok()?;
+    let list = serde_json::from_slice::<Value>(&body).ok()?;
     version_in(&list)
 }
 
