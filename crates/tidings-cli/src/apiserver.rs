@@ -12,6 +12,8 @@ pub(crate) async fn run(args: Apiserver) -> Result<ExitCode> {
     let address = SocketAddr::from(([127, 0, 0, 1], args.port));
     let config = serve::Config {
         address,
+        // Go's reader holds back a gzip member until the next one begins, so kubectl would wait.
+        watch_list_gzip: false,
         ..serve::Config::default()
     };
     let server = serve::start(config).await;

@@ -10,6 +10,7 @@ mod command;
 mod controller;
 mod deep;
 mod history;
+mod kubectl;
 mod leader;
 mod load;
 mod tokens;

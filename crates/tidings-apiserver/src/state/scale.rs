@@ -48,7 +48,11 @@ impl State {
             "spec": { "replicas": number(&scale.spec) },
             "status": { "replicas": number(&scale.status) }
         });
-        let selector = document.pointer(&scale.selector).map(selector_text);
+        // An empty path is none; as a pointer it would be the whole object.
+        let selector = document
+            .pointer(&scale.selector)
+            .filter(|_| !scale.selector.is_empty())
+            .map(selector_text);
         if let Some(selector) = selector.filter(|text| !text.is_empty()) {
             answer["status"]["selector"] = selector.into();
         }

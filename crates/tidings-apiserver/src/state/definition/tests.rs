@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Refusal, State,
+    kind::{KindRow, Scale},
     state::{
         Admission, DeleteOptions, Part, Patch, Terms, WatchListSupport, WatchQuery, WatchStep,
     },
@@ -405,4 +406,24 @@ fn a_definition_that_is_torn_out_leaves_nothing() {
     while bench.state.collect(0) {}
     assert_eq!(bench.widgets("v1"), None);
     assert_eq!(bench.state.len(resource), 0);
+}
+
+#[test]
+fn a_scale_without_a_selector_path_has_no_selector() {
+    let mut state = State::new(1);
+    let row = KindRow {
+        scale: Some(Scale {
+            spec: "/spec/size".into(),
+            status: "/status/size".into(),
+            selector: "".into(),
+        }),
+        ..KindRow::custom("x.io", "v1", "things", "Thing")
+    };
+    state.register(row);
+    let resource = state.resource("x.io", "v1", "things").unwrap();
+    let thing = json!({ "metadata": { "name": "t" }, "spec": { "size": 3 } });
+    state.create(resource, Some("default"), thing, 0).unwrap();
+    let scale = state.scale(resource, "default/t").unwrap();
+    assert_eq!(scale["spec"]["replicas"], 3);
+    assert_eq!(scale["status"].get("selector"), None);
 }
