@@ -175,7 +175,9 @@ impl World {
         let deployments = self.list("apps/v1/deployments").await?;
         let own = self.list("v1/services").await?;
         for (name, (replicas, image)) in &self.wanted {
-            let service = services.get(name).ok_or(format!("{name} is not there"))?;
+            let service = services
+                .get(name)
+                .ok_or_else(|| format!("{name} is not there"))?;
             let generation = &service["metadata"]["generation"];
             if service["status"]["observedGeneration"] != *generation {
                 return Err(format!(
@@ -185,7 +187,7 @@ impl World {
             }
             let deployment = deployments
                 .get(name)
-                .ok_or(format!("{name} has no Deployment"))?;
+                .ok_or_else(|| format!("{name} has no Deployment"))?;
             let container = &deployment["spec"]["template"]["spec"]["containers"][0];
             if deployment["spec"]["replicas"] != *replicas || container["image"] != **image {
                 return Err(format!("{name}: its Deployment is {}", deployment["spec"]));
@@ -221,7 +223,7 @@ impl World {
         let mut looks = tokio::time::interval(Duration::from_millis(500));
         loop {
             let Err(problem) = self.is_level().await else {
-                println!(
+                eprintln!(
                     "{when}: level after {:.1} s",
                     started.elapsed().as_secs_f64()
                 );
@@ -263,7 +265,7 @@ impl World {
     /// No leadership's work came after a later one's.
     fn nobody_worked_beside_another(&self) {
         let terms = self.terms();
-        println!("leaderships that worked: {terms:?}");
+        eprintln!("leaderships that worked: {terms:?}");
         assert!(
             terms.windows(2).all(|pair| pair[0].0 < pair[1].0),
             "two leaders worked at a time: {terms:?}"
@@ -298,9 +300,6 @@ async fn a_controller_survives_what_a_cluster_does_to_it() {
     // Its API server dies while everything changes.
     let port = world.cluster.kill_apiserver();
     world.cluster.start_apiserver(&port);
-    let all = |image: &'static str, replicas| {
-        (0..200).map(move |at| (format!("svc-{at:04}"), replicas, image.to_owned()))
-    };
     world.change(all("image:1", 2)).await;
     world.level("the API server was killed").await;
 
@@ -312,8 +311,21 @@ async fn a_controller_survives_what_a_cluster_does_to_it() {
     meddlers.join_all().await;
     world.level("others wrote").await;
 
-    // The leader is killed in the middle of its work.
     let (leader, standby) = by_leading(&world, first, second).await;
+    let standby = the_leader_is_killed(&mut world, leader, standby).await;
+    let other = the_leader_is_paused(&mut world, &standby).await;
+    a_storm(&mut world).await;
+    world.nobody_worked_beside_another();
+    everything_ends(&world, [standby, other]).await;
+}
+
+/// A change of every MyService.
+fn all(image: &'static str, replicas: u32) -> impl Iterator<Item = (String, u32, String)> {
+    (0..200).map(move |at| (format!("svc-{at:04}"), replicas, image.to_owned()))
+}
+
+/// In the middle of its work; the standby takes over.
+async fn the_leader_is_killed(world: &mut World, leader: Replica, standby: Replica) -> Replica {
     let outside = world.outside.clone();
     let changing = world.change(all("image:4", 5).chain(all("image:5", 6)));
     let ((), ()) = tokio::join!(changing, async {
@@ -328,25 +340,31 @@ async fn a_controller_survives_what_a_cluster_does_to_it() {
     });
     world.level("the leader was killed").await;
     assert_eq!(world.leader().await, standby.identity);
+    standby
+}
 
-    // The leader is paused for longer than its lease, and comes back to find another one leading.
-    let identity = if standby.identity == "first" {
+/// For longer than its lease; it comes back to find another one leading.
+async fn the_leader_is_paused(world: &mut World, leader: &Replica) -> Replica {
+    let identity = if leader.identity == "first" {
         "second"
     } else {
         "first"
     };
     let other = Replica::start(&world.cluster, &world.outside, identity);
-    standby.signal("-STOP");
+    leader.signal("-STOP");
     world.change(all("image:6", 7)).await;
     until("another one leads", async || {
         world.leader().await == other.identity
     })
     .await;
-    standby.signal("-CONT");
+    leader.signal("-CONT");
     world.change(all("image:7", 8)).await;
     world.level("the leader was paused").await;
+    other
+}
 
-    // A storm: most of its changes ask for nothing new, as most of a cluster's do.
+/// Most of its changes ask for nothing new, as most of a cluster's do.
+async fn a_storm(world: &mut World) {
     let started = std::time::Instant::now();
     for round in 0..storm() / 200 {
         if round % 10 == 9 {
@@ -356,18 +374,17 @@ async fn a_controller_survives_what_a_cluster_does_to_it() {
         }
     }
     let took = started.elapsed().as_secs();
-    println!("a storm of {} changes in {took} s", storm());
+    eprintln!("a storm of {} changes in {took} s", storm());
     world.level("a storm").await;
-    world.nobody_worked_beside_another();
+}
 
-    // Each is cleaned up, and both replicas end in order: the lease is free.
+/// Each MyService is cleaned up, and both replicas end in order: the lease is free.
+async fn everything_ends(world: &World, replicas: [Replica; 2]) {
     let services = world.api.resource(&resource("example.com/v1/myservices"));
     for name in world.wanted.keys() {
         let key = ObjectKey::new("default", name).unwrap();
-        services
-            .delete(&key, &DeleteOptions::default())
-            .await
-            .unwrap();
+        let deleted = services.delete(&key, &DeleteOptions::default()).await;
+        deleted.unwrap();
     }
     until("all are gone", async || {
         let left = world.list("example.com/v1/myservices").await;
@@ -377,13 +394,10 @@ async fn a_controller_survives_what_a_cluster_does_to_it() {
     let records = fs::read_dir(world.outside.join("records")).unwrap();
     assert_eq!(records.count(), 0, "everything outside was cleaned up");
     world.nobody_worked_beside_another();
-    for mut replica in [standby, other] {
+    for mut replica in replicas {
         replica.signal("-TERM");
-        assert!(
-            replica.child.wait().unwrap().success(),
-            "{}",
-            replica.identity
-        );
+        let ended = replica.child.wait().unwrap();
+        assert!(ended.success(), "{}", replica.identity);
     }
     assert_eq!(world.leader().await, "");
 }
