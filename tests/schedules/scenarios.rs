@@ -21,7 +21,7 @@ pub(super) fn an_addition_wakes_who_waits() {
     assert_eq!(worker.join().expect("it ends"), Some(1));
 }
 
-/// H1: as many are woken as there are keys, also by additions that come together.
+/// H1: keys that come together reach as many workers, one wake-up after the other.
 pub(super) fn two_keys_wake_two_workers() {
     let world = World::new();
     let workers = [(); 2].map(|()| {

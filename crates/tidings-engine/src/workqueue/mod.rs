@@ -21,7 +21,7 @@
 //!     dirty stays: it may be meant for later.
 //! K5  Drained means that nothing is queued and nothing is worked on (client-go forgets what is
 //!     queued, cg-W5).
-//! Cost: every operation O(1), no allocation while the number of keys does not grow. Memory: about
+//! Cost: every operation O(1) but a shutdown, no allocation while the number of keys does not grow. Memory: about
 //! 90 bytes a key beside the key, 24 more once it was delayed.
 //! Source: client-go util/workqueue @32ce75a7d; rules cg-W1..W6, cg-D1..D5, cg-L1..L4.
 

@@ -12,7 +12,8 @@
 //! C2  After the last change of a key it is reconciled at least once, whatever happens to workers in
 //!     between; no key is reconciled twice at a time.
 //! C3  A reconcile that wrote through [`Request::remember`] is not followed by one of the same key from
-//!     stores that have not seen these writes.
+//!     stores that have not seen these writes, but for stores that may leave them out (W3 in
+//!     `own_writes.rs`).
 //! C4  A shutdown ends in this order: nothing new is taken, what is queued is done, informers stop, the
 //!     lease is released. Its limit cuts the second step short.
 //! C5  When the leadership is lost, or has not been renewed in time, every reconcile is dropped at once,

@@ -12,7 +12,8 @@
 //! W2  A write whose outcome is unknown is settled by reading the object from the server, past every
 //!     cache; then it is awaited like one that was answered.
 //! W3  A write into a resource that no source of the controller follows is not awaited: no store can
-//!     show it. Nor is one that a source's namespace leaves out.
+//!     show it. Nor is one that a source's namespace leaves out. A source with a selector may leave the
+//!     object out, too, and nobody can tell: it is awaited for half of the time, and then taken for seen.
 //! W4  Of several writes of one object the last counts; at most `WRITES_MAX` objects are remembered for
 //!     a key: beyond, the oldest is forgotten, and counted. Writes of keys that never come again are
 //!     forgotten once they have been seen.

@@ -18,7 +18,6 @@ use std::{
 
 use parking_lot::Mutex;
 use tidings_api::ObjectKey;
-use tidings_engine::workqueue::Priority;
 use tokio::{sync::Notify, task::coop::consume_budget};
 use tracing::{debug, warn};
 
@@ -218,12 +217,12 @@ impl<'a> Turn<'a> {
             return;
         }
         count(&counters.retried);
-        let mut delay = Duration::ZERO;
+        let (mut delay, priority) = (Duration::ZERO, item.priority());
         item.settle(|queue, now, key| {
             queue.cancel_delayed(key);
             // The server's own word weighs more than our guess.
             let wait = failure.wait().unwrap_or_default();
-            let added = queue.add_rate_limited_not_before(now, key, Priority::Normal, wait);
+            let added = queue.add_rate_limited_not_before(now, key, priority, wait);
             delay = added.unwrap_or_default();
         });
         debug!(controller = name, %key, attempts, ?delay, "failed: {}", failure.reason());
@@ -236,8 +235,9 @@ impl Drop for Turn<'_> {
         self.core.counters.active.fetch_sub(1, Relaxed);
         if let Some(item) = self.item.take() {
             count(&self.core.counters.dropped);
+            let priority = item.priority();
             item.settle(|queue, now, key| {
-                queue.add(now, key);
+                queue.add_with(now, key, priority);
             });
         }
     }

@@ -94,7 +94,7 @@ impl<K: Clone + Eq + Hash> Shared<K> {
         result
     }
 
-    /// Adds many keys under one lock, and wakes as many workers as there are new ones.
+    /// Adds many keys under one lock. One worker is woken, and hands that on (H1).
     pub(super) fn add_all<'a>(
         &self,
         now: Instant,
@@ -103,17 +103,11 @@ impl<K: Clone + Eq + Hash> Shared<K> {
     ) where
         K: 'a,
     {
-        let mut wakes = Vec::new();
-        let mut state = self.state.lock();
-        for key in keys {
-            state.queue.add_with(now, key, priority);
-            wakes.push(state.settle());
-            if wakes.last().is_some_and(Wakes::is_empty) {
-                wakes.pop();
+        self.with(|queue| {
+            for key in keys {
+                queue.add_with(now, key, priority);
             }
-        }
-        drop(state);
-        wakes.into_iter().for_each(Wakes::wake);
+        });
     }
 
     /// A key, if there is one now.
@@ -268,10 +262,6 @@ impl Waiter {
 // === impl Wakes ===
 
 impl Wakes {
-    const fn is_empty(&self) -> bool {
-        matches!(self, Self::Nobody)
-    }
-
     fn wake(self) {
         match self {
             Self::All(wakers) => wakers.into_iter().for_each(Waker::wake),

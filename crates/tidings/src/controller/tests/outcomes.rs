@@ -303,3 +303,17 @@ async fn c2_a_reconcile_is_gone_before_its_key_is_anybody_elses() {
     assert_eq!(held.load(SeqCst), 1, "the worker still has the key");
     running.handle.cancel(&key("default/a"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_key_keeps_its_priority() {
+    let (_feed, builder) = one_object();
+    let mut running = Running::start(builder, |_| async { Err(Failure::retry("not yet")) });
+    running.next().await;
+    running.until(|stats| stats.retried == 1).await;
+    // What was there before has a low one.
+    let due = running.handle.dump(1)[0].delayed.unwrap();
+    assert_eq!(
+        (due.priority, due.reason),
+        (Priority::Low, Reason::Retry(1))
+    );
+}
