@@ -30,13 +30,13 @@ enum Known {
 use Known::{Differs, Same, Status};
 
 /// The embedded server as a process of its own.
-struct Embedded {
+pub(crate) struct Embedded {
     child: Child,
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl Embedded {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let program = std::env::var("TIDINGS_REAL_COMMAND").expect("run tests/real/run");
         let kubeconfig = dir.join("embedded.kubeconfig");
         let mut child = Command::new(program)

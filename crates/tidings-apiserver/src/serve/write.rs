@@ -22,11 +22,12 @@ use super::{
     unix_seconds,
 };
 use crate::{
+    json,
     kind::KindRow,
     refusal::{Refusal, RefusalCause},
     state::{
-        Admission, DeleteOptions, Effect, Form, Outcome, Part, Patch, Preconditions, Propagation,
-        State, Terms,
+        Admission, DeleteOptions, Effect, FieldValidation, Form, Outcome, Part, Patch,
+        Preconditions, Propagation, State, Terms, type_of,
     },
     yaml,
 };
@@ -177,6 +178,19 @@ impl Received {
             let message = "Forbidden: may not be specified for non-apply patch".to_owned();
             return Err(self.bad_option("FieldValueForbidden", "force", message));
         }
+        let fields = match self.option("fieldValidation") {
+            None | Some("" | "Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            Some(other) => {
+                let message = format!(
+                    "Unsupported value: \"{other}\": supported values: \"\", \"Ignore\", \"Strict\", \
+                     \"Warn\""
+                );
+                let field = "fieldValidation";
+                return Err(self.bad_option("FieldValueNotSupported", field, message));
+            }
+        };
         let mut end = self.manager.len().min(MANAGER_BYTES_MAX);
         while !self.manager.is_char_boundary(end) {
             end -= 1;
@@ -191,13 +205,14 @@ impl Received {
             },
             force,
             dry_run,
-            strict_fields: self.option("fieldValidation") == Some("Strict"),
+            fields,
+            duplicates: &[],
             now: unix_seconds(),
         })
     }
 
-    /// The body as an object of a kind.
-    fn document(&self, row: &KindRow) -> Result<Value, Refusal> {
+    /// The body as an object of a kind, with the fields that it has twice.
+    fn document(&self, row: &KindRow) -> Result<json::Parsed, Refusal> {
         let unrecognized = |why: String| {
             let kind = &row.kind;
             Refusal::bad_request(format!(
@@ -209,15 +224,21 @@ impl Received {
                 "couldn't get version/kind; json parse error: {error}"
             ))
         };
-        let document: Value = match self.content_type.as_str() {
+        let whole = |document: Value| json::Parsed {
+            document,
+            duplicates: Vec::new(),
+        };
+        let mut parsed = match self.content_type.as_str() {
             "" | "application/json" => {
-                serde_json::from_slice(&self.body).map_err(|error| parse_error(&error))?
+                json::parse(&self.body).map_err(|error| parse_error(&error))?
             }
-            "application/yaml" => yaml::parse(&self.body).map_err(|error| parse_error(&error))?,
+            "application/yaml" => yaml::parse(&self.body)
+                .map(whole)
+                .map_err(|error| unrecognized(format!("yaml: {error}")))?,
             // Custom kinds have no messages, as there.
-            PROTOBUF if !row.is_custom() => {
-                protobuf::parse(&self.body).map_err(|error| unrecognized(error.to_string()))?
-            }
+            PROTOBUF if !row.is_custom() => protobuf::parse(&self.body)
+                .map(whole)
+                .map_err(|error| unrecognized(error.to_string()))?,
             _ => {
                 let message = "the body of the request was in an unknown format - accepted media \
                                types include: application/json, application/yaml, \
@@ -225,10 +246,30 @@ impl Received {
                 return Err(Refusal::new(415, "UnsupportedMediaType", message));
             }
         };
+        let document = &mut parsed.document;
+        if document.is_null() {
+            *document = json!({});
+        }
         if !document.is_object() {
-            return Err(parse_error(
-                &"json: cannot unmarshal into Go value of type struct",
-            ));
+            let is = type_of(document);
+            return Err(parse_error(&format!(
+                "json: cannot unmarshal {is} into Go value of type struct {{ APIVersion string \
+                 \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            )));
+        }
+        for field in ["apiVersion", "kind"] {
+            let value = &document[field];
+            if !value.is_null() && !value.is_string() {
+                let is = type_of(value);
+                return Err(parse_error(&format!(
+                    "json: cannot unmarshal {is} into Go struct field .{field} of type string"
+                )));
+            }
+        }
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        if version.matches('/').count() > 1 {
+            let why = format!("unexpected GroupVersion string: {version}");
+            return Err(unrecognized(why));
         }
         // Kinds that the server has no types for must be named.
         if row.is_custom() && document["kind"].as_str().is_none_or(str::is_empty) {
@@ -236,7 +277,7 @@ impl Received {
                 "Object 'Kind' is missing in '{document}'"
             )));
         }
-        Ok(document)
+        Ok(parsed)
     }
 
     fn patch(&self, row: &KindRow) -> Result<Patch, Refusal> {
@@ -314,7 +355,11 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
     let mut terms = received.terms(target, patch)?;
     let Some(name) = &target.name else {
         if received.method == "POST" {
-            let document = received.document(&row)?;
+            let json::Parsed {
+                document,
+                duplicates,
+            } = received.document(&row)?;
+            terms.duplicates = &duplicates;
             let namespace = target.namespace.as_deref();
             let outcome = state.create_with(resource, namespace, document, &terms)?;
             return Ok(written(state, target, &outcome, received.form));
@@ -344,8 +389,9 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
             state.patch_with(resource, &key, patch, &received.body, part, &terms)?
         }
         (_, None) => {
-            let document = received.document(&row)?;
-            state.update_with(resource, &key, document, part, &terms)?
+            let parsed = received.document(&row)?;
+            terms.duplicates = &parsed.duplicates;
+            state.update_with(resource, &key, parsed.document, part, &terms)?
         }
     };
     if target.subresource == Subresource::Scale {
@@ -366,11 +412,15 @@ fn written(state: &State, target: &Target, outcome: &Outcome, form: Form) -> Res
         .any(|window| window == RULES.as_bytes());
     let is_definition = state.kind(target.resource).plural == "customresourcedefinitions";
     let mut response = json_response(code, body.into());
-    if is_definition && has_rules {
-        let warning = header::HeaderValue::from_static(
-            "299 - \"this server stores x-kubernetes-validations, but does not evaluate them\"",
-        );
-        response.headers_mut().insert(header::WARNING, warning);
+    let own = (is_definition && has_rules).then_some(UNEVALUATED);
+    let warnings = outcome.warnings.iter().map(String::as_str).chain(own);
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        let value = header::HeaderValue::try_from(format!("299 - \"{quoted}\""));
+        // What no header can hold is not warned of.
+        if let Ok(value) = value {
+            response.headers_mut().append(header::WARNING, value);
+        }
     }
     response
 }
@@ -399,3 +449,5 @@ fn deleted(
 }
 
 const RULES: &str = "x-kubernetes-validations";
+
+const UNEVALUATED: &str = "this server stores x-kubernetes-validations, but does not evaluate them";

@@ -94,10 +94,8 @@ impl State {
         let is_namespace = row.is("", "Namespace");
         let waits = is_namespace && !is_free(&document["spec"]["finalizers"]);
         if is_free(&document["metadata"]["finalizers"]) && !waits {
-            return Ok(Outcome {
-                object: self.remove(resource, &old, terms),
-                effect: Effect::Deleted,
-            });
+            let object = self.remove(resource, &old, terms);
+            return Ok(Outcome::new(object, Effect::Deleted));
         }
         if !is_marked {
             document["metadata"]["deletionTimestamp"] = timestamp(terms.now).into();
@@ -111,12 +109,8 @@ impl State {
                 }
             }
         }
-        let effect = Effect::Updated;
         if document == was {
-            return Ok(Outcome {
-                object: old,
-                effect,
-            });
+            return Ok(Outcome::new(old, Effect::Updated));
         }
         let rv = if terms.dry_run { old.rv } else { self.rv + 1 };
         let stored = self.lay_out(resource, document, rv);
@@ -124,7 +118,7 @@ impl State {
         if !terms.dry_run {
             self.note_marked(resource, &object);
         }
-        Ok(Outcome { object, effect })
+        Ok(Outcome::new(object, Effect::Updated))
     }
 
     /// Deletes what a list selects, and returns what there was.

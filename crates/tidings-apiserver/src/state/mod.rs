@@ -15,6 +15,7 @@
 mod address;
 mod apply;
 mod collect;
+mod decode;
 mod defaults;
 mod definition;
 mod delete;
@@ -32,6 +33,7 @@ mod schema;
 mod shape;
 mod strategic;
 mod table;
+mod typed;
 mod view;
 mod watch;
 mod write;
@@ -43,6 +45,7 @@ use std::{
 
 use tidings_api::frame::EventKind;
 
+pub(crate) use self::patch::type_of;
 use self::{collect::Work, view::Place};
 pub use self::{
     delete::{DeleteOptions, Preconditions, Propagation},
@@ -52,7 +55,7 @@ pub use self::{
     schema::Schema,
     table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
-    write::{Admission, Effect, Outcome, Part, Terms, Written},
+    write::{Admission, Effect, FieldValidation, Outcome, Part, Terms, Written},
 };
 use crate::{
     kind::{KindRow, built_in},

@@ -32,7 +32,10 @@ impl State {
         } else {
             let wanted = &row.kind;
             let kind = if kind.is_empty() { wanted } else { kind };
-            format!("{kind} in version \"{version}\" cannot be handled as a {wanted}")
+            format!(
+                "{kind} in version \"{version}\" cannot be handled as a {wanted}: no kind \"{kind}\" is \
+                 registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\""
+            )
         };
         Err(Refusal::bad_request(message))
     }

@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome, State, apply,
+    decode::Source,
     names::check_name,
     shape::Shape,
-    strategic,
+    strategic, typed,
     write::{Part, Terms, Written, check_version},
 };
-use crate::{kind::KindRow, refusal::Refusal, yaml};
+use crate::{json, kind::KindRow, refusal::Refusal, yaml};
 
 /// A patch, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +60,30 @@ impl State {
         let row = self.kind(resource).clone();
         if patch == Patch::Apply {
             let config = parse_applied(&row, body)?;
+            typed_config(&row, key, &config, terms)?;
             return self.apply_with(resource, key, config, part, terms);
         }
         let old = self.existing(resource, key)?;
         let mut document = self.places[resource].view.document(&old);
-        patched(&row, &mut document, patch, body)?;
+        let duplicates = patched(&row, &mut document, patch, body)?;
+        let terms = &Terms {
+            duplicates: &duplicates,
+            ..*terms
+        };
         let name = document["metadata"]["name"].as_str().unwrap_or_default();
         if terms.is_strict() && !name.is_empty() {
             check_name(&document, &old.name)?;
         }
         self.check_kind(resource, &document)?;
+        let text = match patch {
+            Patch::Strategic => String::from_utf8_lossy(body).into_owned(),
+            Patch::Apply | Patch::Json | Patch::Merge => document.to_string(),
+        };
+        let warnings = self.decode(resource, &mut document, terms, &Source::Patch(text))?;
         let document = self.places[resource].view.stored(document);
-        self.replace(resource, &old, document, part, terms, false)
+        let mut patched = self.replace(resource, &old, document, part, terms, false)?;
+        patched.warnings.splice(..0, warnings);
+        Ok(patched)
     }
 
     /// Applies a configuration: creates the object, or merges it into what is there.
@@ -131,41 +144,81 @@ impl State {
     }
 }
 
-/// Applies a patch to a document.
+/// What is applied must be what the kind's objects are like, but for its defaults.
+fn typed_config(
+    row: &KindRow,
+    key: &str,
+    config: &Value,
+    terms: &Terms<'_>,
+) -> Result<(), Refusal> {
+    if !terms.is_strict() {
+        return Ok(());
+    }
+    let findings = typed::settle(row, &mut config.clone(), false);
+    let fields = findings.unknown.iter();
+    let fields = fields.map(|path| format!(".{path}: field not declared in schema"));
+    let faults: Vec<String> = findings.fault.into_iter().chain(fields).collect();
+    let why = match faults.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let (version, kind) = (row.api_version(), &row.kind);
+    let version = if row.group.is_empty() {
+        format!("/{version}")
+    } else {
+        version
+    };
+    let namespace = config["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let message = format!(
+        "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
+    );
+    Err(Refusal::new(500, "", message))
+}
+
+/// Applies a patch to a document, and returns the paths of fields that the patch has twice.
 pub(super) fn patched(
     row: &KindRow,
     document: &mut Value,
     patch: Patch,
     body: &[u8],
-) -> Result<(), Refusal> {
-    let parsed = |what: &str| -> Result<Value, Refusal> {
-        let patch: Value = serde_json::from_slice(body)
-            .map_err(|error| Refusal::bad_request(format!("{what}{error}")))?;
-        if patch.is_object() {
-            return Ok(patch);
+) -> Result<Vec<String>, Refusal> {
+    let parsed = |what: &str| -> Result<json::Parsed, Refusal> {
+        let parsed =
+            json::parse(body).map_err(|error| Refusal::bad_request(format!("{what}{error}")))?;
+        if parsed.document.is_object() {
+            return Ok(parsed);
         }
-        let is = type_of(&patch);
+        let is = type_of(&parsed.document);
         Err(Refusal::bad_request(format!(
             "{what}json: cannot unmarshal {is} into Go value of type map[string]interface {{}}"
         )))
     };
     match patch {
-        Patch::Apply => {}
-        Patch::Merge => json_patch::merge(document, &parsed("error decoding patch: ")?),
-        Patch::Strategic if row.is_custom() => return Err(Refusal::unknown_patch(row)),
+        Patch::Apply => Ok(Vec::new()),
+        Patch::Merge => {
+            let patch = parsed("error decoding patch: ")?;
+            json_patch::merge(document, &patch.document);
+            Ok(patch.duplicates)
+        }
+        Patch::Strategic if row.is_custom() => Err(Refusal::unknown_patch(row)),
         Patch::Strategic => {
             let patch = parsed("")?;
-            if let (Some(document), Some(patch)) = (document.as_object_mut(), patch.as_object()) {
+            if let (Some(document), Some(patch)) =
+                (document.as_object_mut(), patch.document.as_object())
+            {
                 strategic::patch(Shape::of(row), document, patch)?;
             }
+            Ok(patch.duplicates)
         }
         Patch::Json => {
             let patch: json_patch::Patch = serde_json::from_slice(body)
                 .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
             patch_json(document, patch)?;
+            Ok(Vec::new())
         }
     }
-    Ok(())
 }
 
 /// Applies operation by operation, so that copies of copies are seen to grow (pr-N9).
@@ -225,7 +278,7 @@ fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// A value's type as the server's language calls it.
-pub(super) fn type_of(value: &Value) -> &'static str {
+pub(crate) fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Array(_) => "array",
         Value::Bool(_) => "bool",

@@ -86,7 +86,9 @@ impl State {
             Some(Patch::Apply) => {
                 return Err(Refusal::unknown_patch(&row));
             }
-            Some(patch) => patched(&row, &mut wanted, patch, body)?,
+            Some(patch) => {
+                patched(&row, &mut wanted, patch, body)?;
+            }
         }
         if !wanted["metadata"]["name"].is_null() {
             check_name(&wanted, &old.name)?;
