@@ -115,6 +115,13 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
+    /// 400: the body and the path name two namespaces.
+    pub(crate) fn other_namespace() -> Self {
+        let message = "the namespace of the provided object does not match the namespace sent on \
+                       the request";
+        Self::bad_request(message)
+    }
+
     /// 404: no resource is served at this path.
     #[must_use]
     pub fn no_such_path() -> Self {

@@ -217,7 +217,17 @@ fn describe(body: &mut Value, whole: bool, out: &mut String) {
         write!(out, " {} {reason} {message}", body["code"]).unwrap();
         let mut causes = Vec::new();
         for cause in body["details"]["causes"].as_array().into_iter().flatten() {
-            causes.push(format!("\n  {} {}", cause["reason"], cause["field"]));
+            let message = cause["message"].as_str().unwrap_or("-");
+            let patch = cause["field"] == "patch";
+            let message = message
+                .rsplit_once("\": ")
+                .filter(|_| patch)
+                .map_or(message, |it| it.1);
+            let message = sentence(message);
+            causes.push(format!(
+                "\n  {} {} {message}",
+                cause["reason"], cause["field"]
+            ));
         }
         causes.sort();
         out.push_str(&causes.concat());
@@ -266,19 +276,36 @@ fn sentence(message: &str) -> String {
             message.truncate(at + mark.len());
         }
     }
+    for mark in [
+        "continue key is not valid",
+        "unable to parse requirement: found ",
+    ] {
+        if let Some(at) = message.find(mark) {
+            message.truncate(at + mark.len());
+        }
+    }
+    // The beginning of a body.
+    if let Some(at) = message.find(" ({") {
+        message.truncate(at);
+    }
+    if let Some((head, rest)) = message.split_once("strict decoding error: ") {
+        let mut fields: Vec<&str> = rest.split(", ").collect();
+        fields.sort_unstable();
+        message = format!("{head}strict decoding error: {}", fields.join(", "));
+    }
     // A patch's text is laid out differently.
     if let Some(at) = message.find("patch: Invalid value: \"")
         && let Some(end) = message.rfind("\": ")
     {
         message.replace_range(at..end, "patch: Invalid value: \"..");
     }
-    // Of several faults the order does not count.
-    if let Some((head, rest)) = message.split_once(" is invalid: [")
-        && let Some(rest) = rest.strip_suffix(']')
-    {
-        let mut faults: Vec<&str> = rest.split(", ").collect();
-        faults.sort_unstable();
-        message = format!("{head} is invalid: [{}]", faults.join(", "));
+    // Of what is invalid each cause is compared by itself.
+    if let Some((head, _)) = message.split_once(" is invalid: ") {
+        message = head.to_owned();
+    }
+    // A difference is shown as the types of another language have it.
+    if let Some((head, _)) = message.split_once('\n') {
+        message = head.to_owned();
     }
     let words = message.split(' ').map(|word| {
         let bare = word.trim_matches(|it: char| !it.is_ascii_alphanumeric());

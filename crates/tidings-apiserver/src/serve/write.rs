@@ -17,7 +17,7 @@ use super::{
     Shared, accept,
     accept::Subject,
     protobuf,
-    route::{Subresource, Target, collection_query, json_response, key},
+    route::{Subresource, Target, collection_query, json_response, key, whole_number},
     stream::{self, Body},
     unix_seconds,
 };
@@ -27,7 +27,7 @@ use crate::{
     refusal::{Refusal, RefusalCause},
     state::{
         Admission, DeleteOptions, Effect, FieldValidation, Form, Outcome, Part, Patch,
-        Preconditions, Propagation, State, Terms, type_of,
+        Preconditions, Propagation, State, Terms, not_registered, settle_options, type_of,
     },
     yaml,
 };
@@ -62,7 +62,11 @@ pub(super) async fn answer(
         let state = shared.state.lock();
         state.kind(target.resource).namespaced
     };
-    check_method(request.method().as_str(), target, is_bare)?;
+    let is_lasting = {
+        let state = shared.state.lock();
+        state.kind(target.resource).is("", "Namespace")
+    };
+    check_method(request.method().as_str(), target, is_bare, is_lasting)?;
     let form = {
         let state = shared.state.lock();
         let row = state.kind(target.resource);
@@ -82,10 +86,17 @@ pub(super) async fn answer(
 }
 
 /// A collection of all namespaces is only read.
-fn check_method(method: &str, target: &Target, is_bare: bool) -> Result<(), Refusal> {
+fn check_method(
+    method: &str,
+    target: &Target,
+    is_bare: bool,
+    is_lasting: bool,
+) -> Result<(), Refusal> {
     let is_main = target.subresource == Subresource::Main;
     let fits = match (method, &target.name) {
-        ("POST" | "DELETE", None) => !is_bare,
+        // Namespaces go one by one.
+        ("DELETE", None) => !is_bare && !is_lasting,
+        ("POST", None) => !is_bare,
         ("DELETE", Some(_)) => is_main,
         ("PUT" | "PATCH", Some(_)) => true,
         _ => false,
@@ -174,10 +185,11 @@ impl Received {
             return Err(self.bad_option("FieldValueRequired", "fieldManager", message));
         }
         let force = self.option("force") == Some("true");
-        if force && patch != Some(Patch::Apply) {
+        if force && patch.is_some_and(|patch| patch != Patch::Apply) {
             let message = "Forbidden: may not be specified for non-apply patch".to_owned();
             return Err(self.bad_option("FieldValueForbidden", "force", message));
         }
+        self.check_manager()?;
         let fields = match self.option("fieldValidation") {
             None | Some("" | "Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
@@ -209,6 +221,28 @@ impl Received {
             duplicates: &[],
             now: unix_seconds(),
         })
+    }
+
+    /// A manager's name can be printed, and has an end.
+    fn check_manager(&self) -> Result<(), Refusal> {
+        let given = self.option("fieldManager").unwrap_or_default();
+        let odd = given.chars().position(char::is_control);
+        let (reason, message) = match odd {
+            Some(at) => {
+                let letter = given.chars().nth(at).map_or(0, u32::from);
+                let message = format!(
+                    "Invalid value: \"{}\": invalid character U+{letter:04X} (at position {at})",
+                    given.escape_default()
+                );
+                ("FieldValueInvalid", message)
+            }
+            None if given.len() > MANAGER_BYTES_MAX => {
+                let message = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+                ("FieldValueTooLong", message)
+            }
+            None => return Ok(()),
+        };
+        Err(self.bad_option(reason, "fieldManager", message))
     }
 
     /// The body as an object of a kind, with the fields that it has twice.
@@ -292,7 +326,22 @@ impl Received {
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, Refusal> {
-        let options = self.options()?;
+        let mut options = self.options()?;
+        let kind = options["kind"].as_str().unwrap_or_default();
+        if !matches!(kind, "" | "DeleteOptions") {
+            let version = options["apiVersion"].as_str().unwrap_or("v1");
+            return Err(Refusal::bad_request(not_registered(kind, version)));
+        }
+        if let Some(fault) = settle_options("meta.DeleteOptions", &mut options) {
+            return Err(Refusal::bad_request(fault));
+        }
+        if let Some(seconds) = self
+            .option("gracePeriodSeconds")
+            .filter(|it| !it.is_empty())
+        {
+            whole_number(seconds)?;
+        }
+        self.check_dry_run(&options)?;
         let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
         let given = options["propagationPolicy"].as_str();
         let propagation = match given.or_else(|| self.option("propagationPolicy")) {
@@ -317,6 +366,22 @@ impl Received {
             },
             propagation,
         })
+    }
+
+    /// What the body of a deletion asks to be done, and what it does not.
+    fn check_dry_run(&self, options: &Value) -> Result<(), Refusal> {
+        let dry_run = &options["dryRun"];
+        if !(dry_run.is_null() || *dry_run == json!(["All"])) {
+            let message = format!("Unsupported value: {dry_run}: supported values: \"All\"");
+            return Err(self.bad_option("FieldValueNotSupported", "dryRun", message));
+        }
+        let policy = &options["propagationPolicy"];
+        if !policy.is_null() && !options["orphanDependents"].is_null() {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let message = format!("Invalid value: {policy}: {why}");
+            return Err(self.bad_option("FieldValueInvalid", "propagationPolicy", message));
+        }
+        Ok(())
     }
 
     /// The options in the body of a deletion.

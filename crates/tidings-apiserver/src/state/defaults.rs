@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::{
     State,
     address::keep_address,
+    admission::{admit, begin_namespace},
+    checks::{check, check_change},
     delete::DEFINITIONS,
-    names::{check_finalizers, check_metadata},
+    names::{check_finalizers, metadata_faults},
     typed,
     write::Terms,
 };
@@ -106,9 +108,6 @@ impl State {
                 return Err(Refusal::invalid_object(row, &name, causes));
             }
         }
-        if row.is("", "Namespace") && old.is_none() {
-            begin_namespace(document);
-        }
         if row.is("", "Service") {
             keep_address(old, document);
         }
@@ -131,28 +130,26 @@ impl State {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        check_metadata(&row, &name, document)?;
+        admit(&row, old, document);
+        let mut causes = metadata_faults(&row, &name, document);
+        causes.extend(check(&self.kinds[self.places[resource].storage], document));
+        if let Some(old) = old {
+            causes.extend(check_change(&row, old, document));
+        }
+        if !causes.is_empty() {
+            return Err(Refusal::invalid_object(&row, &name, causes));
+        }
         if let Some(old) = old {
             check_finalizers(&row, &name, old, document)?;
         }
         if row.is("", "Service") {
             self.give_address(&row, &name, old, document)?;
         }
-        if row.is("", "Pod") && document["status"]["phase"].is_null() {
-            document["status"]["phase"] = "Pending".into();
-        }
         if row.is(DEFINITIONS.0, DEFINITIONS.1) {
             self.accept(document, terms.now);
         }
         Ok(())
     }
-}
-
-fn begin_namespace(document: &mut Value) {
-    let name = document["metadata"]["name"].clone();
-    document["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-    document["spec"] = json!({ "finalizers": ["kubernetes"] });
-    document["status"] = json!({ "phase": "Active" });
 }
 
 fn remove(document: &mut Value, field: &str) {

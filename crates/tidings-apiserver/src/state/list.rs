@@ -248,13 +248,18 @@ impl State {
         resource: usize,
         query: &ListQuery,
     ) -> Result<Selection, Refusal> {
-        let bad = |what: &str, error: &dyn std::fmt::Display| {
-            Refusal::bad_request(format!("unable to parse {what}: {error}"))
+        let bad = |error: &dyn std::fmt::Display| {
+            Refusal::bad_request(format!("unable to parse requirement: {error}"))
+        };
+        let unclear = |text: &str| {
+            Refusal::bad_request(format!(
+                "invalid selector: '{text}'; can't understand '{text}'"
+            ))
         };
         let labels = LabelSelector::parse(&query.label_selector);
         let fields = FieldSelector::parse(&query.field_selector);
-        let labels = labels.map_err(|error| bad("labelSelector", &error))?;
-        let fields = fields.map_err(|error| bad("fieldSelector", &error))?;
+        let labels = labels.map_err(|error| bad(&error))?;
+        let fields = fields.map_err(|_| unclear(&query.field_selector))?;
         for term in fields.terms() {
             let path = term.path();
             let known = matches!(path, "metadata.name" | "metadata.namespace");
@@ -412,7 +417,16 @@ pub(super) fn parse_version(text: &str) -> Result<Option<u64>, Refusal> {
         return Ok(None);
     }
     let parsed = text.parse().map(Some);
-    parsed.map_err(|_| Refusal::bad_request(format!("invalid resource version: {text:?}")))
+    parsed.map_err(|_| {
+        Refusal::bad_request(format!("invalid resource version: {}", not_a_version(text)))
+    })
+}
+
+/// What is said of a text that is no version.
+pub(crate) fn not_a_version(text: &str) -> String {
+    format!(
+        "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+    )
 }
 
 fn list_meta(version: u64, token: Option<String>, remaining: Option<u64>) -> Value {

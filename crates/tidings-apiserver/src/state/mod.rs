@@ -13,7 +13,9 @@
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
 mod address;
+mod admission;
 mod apply;
+mod checks;
 mod collect;
 mod decode;
 mod defaults;
@@ -45,7 +47,6 @@ use std::{
 
 use tidings_api::frame::EventKind;
 
-pub(crate) use self::patch::type_of;
 use self::{collect::Work, view::Place};
 pub use self::{
     delete::{DeleteOptions, Preconditions, Propagation},
@@ -56,6 +57,9 @@ pub use self::{
     table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
     write::{Admission, Effect, FieldValidation, Outcome, Part, Terms, Written},
+};
+pub(crate) use self::{
+    list::not_a_version, names::not_registered, patch::type_of, typed::settle_options,
 };
 use crate::{
     kind::{KindRow, built_in},

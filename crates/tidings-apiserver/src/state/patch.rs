@@ -8,14 +8,19 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Outcome, State, apply,
+    Outcome, State, Stored, apply,
     decode::Source,
     names::check_name,
     shape::Shape,
     strategic, typed,
     write::{Part, Terms, Written, check_version},
 };
-use crate::{json, kind::KindRow, refusal::Refusal, yaml};
+use crate::{
+    json,
+    kind::KindRow,
+    refusal::{Refusal, RefusalCause},
+    yaml,
+};
 
 /// A patch, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +75,20 @@ impl State {
             duplicates: &duplicates,
             ..*terms
         };
-        let name = document["metadata"]["name"].as_str().unwrap_or_default();
-        if terms.is_strict() && !name.is_empty() {
-            check_name(&document, &old.name)?;
+        if !document.is_object() {
+            return Err(Refusal::inapplicable());
         }
-        self.check_kind(resource, &document)?;
         let text = match patch {
             Patch::Strategic => String::from_utf8_lossy(body).into_owned(),
             Patch::Apply | Patch::Json | Patch::Merge => document.to_string(),
         };
-        let warnings = self.decode(resource, &mut document, terms, &Source::Patch(text))?;
+        let source = Source::Patch(text);
+        self.check_patched_kind(resource, patch, &mut document, &source)?;
+        let warnings = self.decode(resource, &mut document, terms, &source)?;
+        if terms.is_strict() {
+            check_name(&document, &old.name)?;
+            check_uid(&row, &old, &document)?;
+        }
         let document = self.places[resource].view.stored(document);
         let mut patched = self.replace(resource, &old, document, part, terms, false)?;
         patched.warnings.splice(..0, warnings);
@@ -155,7 +164,11 @@ fn typed_config(
         return Ok(());
     }
     let findings = typed::settle(row, &mut config.clone(), false);
-    let fields = findings.unknown.iter();
+    // Metadata is there for all to read, and is not asked.
+    let fields = findings
+        .unknown
+        .iter()
+        .filter(|path| !path.starts_with("metadata."));
     let fields = fields.map(|path| format!(".{path}: field not declared in schema"));
     let faults: Vec<String> = findings.fault.into_iter().chain(fields).collect();
     let why = match faults.as_slice() {
@@ -175,6 +188,25 @@ fn typed_config(
         "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
     );
     Err(Refusal::new(500, "", message))
+}
+
+/// A patch cannot make another object of the one that is there.
+fn check_uid(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Refusal> {
+    let uid = &document["metadata"]["uid"];
+    if uid
+        .as_str()
+        .is_none_or(|uid| uid.is_empty() || uid == old.uid)
+    {
+        return Ok(());
+    }
+    let message = format!("Invalid value: {uid}: field is immutable");
+    let cause = RefusalCause::new("FieldValueInvalid", message, "metadata.uid");
+    // The real server says it twice.
+    Err(Refusal::invalid_object(
+        row,
+        &old.name,
+        vec![cause.clone(), cause],
+    ))
 }
 
 /// Applies a patch to a document, and returns the paths of fields that the patch has twice.
@@ -213,8 +245,20 @@ pub(super) fn patched(
             Ok(patch.duplicates)
         }
         Patch::Json => {
-            let patch: json_patch::Patch = serde_json::from_slice(body)
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+            let bad = |error| Refusal::bad_request(format!("error decoding patch: {error}"));
+            let mut operations: Vec<Map<String, Value>> =
+                serde_json::from_slice(body).map_err(bad)?;
+            for operation in &mut operations {
+                // As there: who gives no value gives null.
+                if matches!(
+                    operation.get("op").and_then(Value::as_str),
+                    Some("add" | "replace" | "test")
+                ) {
+                    operation.entry("value").or_insert(Value::Null);
+                }
+            }
+            let operations = operations.into_iter().map(Value::Object).collect();
+            let patch = serde_json::from_value(operations).map_err(|_| Refusal::inapplicable())?;
             patch_json(document, patch)?;
             Ok(Vec::new())
         }
@@ -258,7 +302,10 @@ fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
     let bad = |error: &dyn std::fmt::Display| {
         Refusal::bad_request(format!("error decoding YAML: {error}"))
     };
-    let config = yaml::parse(body).map_err(|error| bad(&error))?;
+    let mut config = yaml::parse(body).map_err(|error| bad(&error))?;
+    if config.is_null() {
+        config = Value::Object(Map::new());
+    }
     if !config.is_object() {
         let is = type_of(&config);
         let why = format!(

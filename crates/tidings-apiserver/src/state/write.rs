@@ -203,7 +203,7 @@ impl State {
     ) -> Result<Outcome, Refusal> {
         let row = self.kind(resource).clone();
         self.place(resource, namespace, &mut document)?;
-        let name = self.name(&row, &mut document, terms)?;
+        let name = self.name(resource, &mut document, terms)?;
         let key = key_of(&document);
         if terms.is_strict() {
             self.check_home(resource, &document, &name)?;
@@ -284,6 +284,13 @@ impl State {
         let Some(meta) = document["metadata"].as_object_mut() else {
             return Err(Refusal::bad_request("the body has no metadata"));
         };
+        let namespace = meta
+            .get("namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if terms.is_strict() && !matches!(namespace, "") && namespace != old.namespace {
+            return Err(Refusal::other_namespace());
+        }
         for field in SERVER_FIELDS {
             match &was["metadata"][field] {
                 Value::Null => meta.remove(field),

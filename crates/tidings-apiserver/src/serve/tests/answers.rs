@@ -74,7 +74,7 @@ async fn where_nothing_is_served_there_is_no_status() {
     for path in ["/apis/none", "/apis/none/v1/things", "/nothing"] {
         let (head, body) = get(&server, path, "").await;
         assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-        assert_eq!(body, b"404 page not found", "{path}");
+        assert_eq!(body, b"404 page not found\n", "{path}");
     }
     server.shutdown().await;
 }

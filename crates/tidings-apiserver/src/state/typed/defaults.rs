@@ -5,7 +5,8 @@
 //! D1  A row fills in what is missing, and never changes what is there.
 //! Source: kubernetes pkg/apis/{apps,batch,core,discovery,networking}/v1/defaults.go @v1.36.3.
 
-use serde_json::{Map, Value};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json};
 
 use crate::messages::Message;
 
@@ -20,7 +21,16 @@ pub(super) fn fill(message: &Message, members: &mut Map<String, Value>) {
             continue;
         }
         let made = match row.what {
-            What::Copy(field) => members.get(field).cloned(),
+            What::Copy(field) => {
+                if members.get(row.path).is_some_and(|value| *value == 0) {
+                    members.remove(row.path);
+                }
+                members.get(field).cloned()
+            }
+            What::Do(change) => {
+                change(members);
+                None
+            }
             What::Json(text) => serde_json::from_str(text).ok(),
             What::Made(make) => make(members),
         };
@@ -62,6 +72,8 @@ struct Row {
 enum What {
     /// As another field of the message.
     Copy(&'static str),
+    /// Some more than one field.
+    Do(fn(&mut Map<String, Value>)),
     Json(&'static str),
     Made(fn(&Map<String, Value>) -> Option<Value>),
 }
@@ -136,6 +148,134 @@ fn one_completion(spec: &Map<String, Value>) -> Option<Value> {
     (!is_queue).then(|| 1.into())
 }
 
+/// Texts are given as they are, and kept as bytes.
+fn string_data(secret: &mut Map<String, Value>) {
+    let Some(Value::Object(texts)) = secret.remove("stringData") else {
+        return;
+    };
+    let data = secret
+        .entry("data")
+        .or_insert_with(|| Value::Object(Map::new()));
+    for (name, text) in texts {
+        let bytes = STANDARD.encode(text.as_str().unwrap_or_default());
+        if let Some(data) = data.as_object_mut() {
+            data.insert(name, bytes.into());
+        }
+    }
+}
+
+fn containers<'a>(spec: &'a mut Value) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    let spec = spec.as_object_mut().into_iter().flatten();
+    let lists = spec.filter(|(name, _)| matches!(name.as_str(), "containers" | "initContainers"));
+    let items = lists.filter_map(|(_, list)| list.as_array_mut()).flatten();
+    items.filter_map(Value::as_object_mut)
+}
+
+/// On the host's network a port is the host's.
+fn host_ports(pod: &mut Map<String, Value>) {
+    let Some(spec) = pod
+        .get_mut("spec")
+        .filter(|spec| spec["hostNetwork"] == true)
+    else {
+        return;
+    };
+    for container in containers(spec) {
+        let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if let Some(number) = port.get("containerPort").cloned() {
+                put(port, "hostPort", number);
+            }
+        }
+    }
+}
+
+/// What a container may use is what it asks for, if it asks for nothing else.
+fn requests(pod: &mut Map<String, Value>) {
+    let Some(spec) = pod.get_mut("spec") else {
+        return;
+    };
+    for container in containers(spec) {
+        let resources = container
+            .get_mut("resources")
+            .and_then(Value::as_object_mut);
+        let Some(resources) = resources else { continue };
+        let limits = resources.get("limits").and_then(Value::as_object).cloned();
+        for (name, limit) in limits.unwrap_or_default() {
+            let requests = resources
+                .entry("requests")
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Some(requests) = requests.as_object_mut() {
+                put(requests, &name, limit);
+            }
+        }
+    }
+}
+
+/// What a controller selects is what its template is labelled with.
+fn template_labels(controller: &mut Map<String, Value>) {
+    let labels = controller
+        .get("spec")
+        .map(|spec| &spec["template"]["metadata"]["labels"]);
+    let Some(labels) = labels.filter(|labels| labels.is_object()).cloned() else {
+        return;
+    };
+    put(controller, "metadata.labels", labels.clone());
+    put(controller, "spec.selector", labels);
+}
+
+fn template_generation(set: &mut Map<String, Value>) {
+    let meta = set
+        .entry("metadata")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if meta["annotations"].is_null() && meta.is_object() {
+        meta["annotations"] = Value::Object(Map::new());
+    }
+    if let Some(annotations) = meta["annotations"].as_object_mut() {
+        annotations
+            .entry("deprecated.daemonset.template.generation")
+            .or_insert_with(|| "1".into());
+    }
+}
+
+/// A set's claims say what they are.
+fn claims(spec: &mut Map<String, Value>) {
+    let claims = spec
+        .get_mut("volumeClaimTemplates")
+        .and_then(Value::as_array_mut);
+    for claim in claims
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
+        put(claim, "apiVersion", "v1".into());
+        put(claim, "kind", "PersistentVolumeClaim".into());
+    }
+}
+
+/// A namespace can be selected by its name.
+fn namespace_label(namespace: &mut Map<String, Value>) {
+    let name = namespace
+        .get("metadata")
+        .and_then(|meta| meta["name"].as_str());
+    let Some(name) = name.filter(|name| !name.is_empty()).map(Value::from) else {
+        return;
+    };
+    if let Some(meta) = namespace.get_mut("metadata") {
+        let labels = &mut meta["labels"];
+        if labels.is_null() || labels.is_object() {
+            labels["kubernetes.io/metadata.name"] = name;
+        }
+    }
+}
+
+fn pod_cidrs(spec: &Map<String, Value>) -> Option<Value> {
+    Some(vec![spec.get("podCIDR")?.clone()].into())
+}
+
+fn pod_ips(status: &Map<String, Value>) -> Option<Value> {
+    Some(json!([{ "ip": status.get("podIP")? }]))
+}
+
 const SERVED: Condition = Condition::Is("type", &["", "ClusterIP", "LoadBalancer", "NodePort"]);
 const OUTSIDE: Condition = Condition::Is("type", &["LoadBalancer", "NodePort"]);
 const ROLLING: Condition = Condition::Is("type", &["", "RollingUpdate"]);
@@ -143,6 +283,7 @@ const ROLLING: Condition = Condition::Is("type", &["", "RollingUpdate"]);
 /// Sorted by message; within one in the order in which they are filled in.
 #[rustfmt::skip]
 const DEFAULTS: &[Row] = &[
+    made("apps.DaemonSet", "metadata", Condition::Always, What::Do(template_generation)),
     row("apps.DaemonSetSpec", "revisionHistoryLimit", "10"),
     row("apps.DaemonSetSpec", "updateStrategy.type", "\"RollingUpdate\""),
     made("apps.DaemonSetUpdateStrategy", "rollingUpdate.maxSurge", ROLLING, What::Json("0")),
@@ -161,6 +302,7 @@ const DEFAULTS: &[Row] = &[
     row("apps.StatefulSetSpec", "replicas", "1"),
     row("apps.StatefulSetSpec", "revisionHistoryLimit", "10"),
     row("apps.StatefulSetSpec", "updateStrategy.type", "\"RollingUpdate\""),
+    made("apps.StatefulSetSpec", "volumeClaimTemplates", Condition::With("volumeClaimTemplates"), What::Do(claims)),
     made("apps.StatefulSetUpdateStrategy", "rollingUpdate.partition", ROLLING, What::Json("0")),
     row("batch.CronJobSpec", "concurrencyPolicy", "\"Allow\""),
     row("batch.CronJobSpec", "failedJobsHistoryLimit", "1"),
@@ -182,10 +324,17 @@ const DEFAULTS: &[Row] = &[
     row("core.HTTPGetAction", "path", "\"/\""),
     row("core.HTTPGetAction", "scheme", "\"HTTP\""),
     row("core.HostPathVolumeSource", "type", "\"\""),
+    made("core.Namespace", "metadata", Condition::Always, What::Do(namespace_label)),
+    made("core.NodeSpec", "podCIDRs", Condition::With("podCIDR"), What::Made(pod_cidrs)),
+    made("core.NodeStatus", "allocatable", Condition::With("capacity"), What::Copy("capacity")),
     row("core.ObjectFieldSelector", "apiVersion", "\"v1\""),
+    row("core.PersistentVolume", "status.phase", "\"Pending\""),
+    row("core.PersistentVolumeClaim", "status.phase", "\"Pending\""),
     row("core.PersistentVolumeClaimSpec", "volumeMode", "\"Filesystem\""),
     row("core.PersistentVolumeSpec", "persistentVolumeReclaimPolicy", "\"Retain\""),
     row("core.PersistentVolumeSpec", "volumeMode", "\"Filesystem\""),
+    made("core.Pod", "spec", Condition::Always, What::Do(host_ports)),
+    made("core.Pod", "spec", Condition::Always, What::Do(requests)),
     row("core.Pod", "spec.enableServiceLinks", "true"),
     row("core.PodSpec", "dnsPolicy", "\"ClusterFirst\""),
     row("core.PodSpec", "restartPolicy", "\"Always\""),
@@ -194,12 +343,15 @@ const DEFAULTS: &[Row] = &[
     row("core.PodSpec", "terminationGracePeriodSeconds", "30"),
     made("core.PodSpec", "serviceAccountName", Condition::Always, What::Copy("serviceAccount")),
     made("core.PodSpec", "serviceAccount", Condition::Always, What::Copy("serviceAccountName")),
+    made("core.PodStatus", "podIPs", Condition::With("podIP"), What::Made(pod_ips)),
     row("core.Probe", "failureThreshold", "3"),
     row("core.Probe", "periodSeconds", "10"),
     row("core.Probe", "successThreshold", "1"),
     row("core.Probe", "timeoutSeconds", "1"),
     row("core.ProjectedVolumeSource", "defaultMode", "420"),
+    made("core.ReplicationController", "spec", Condition::Always, What::Do(template_labels)),
     row("core.ReplicationControllerSpec", "replicas", "1"),
+    made("core.Secret", "data", Condition::With("stringData"), What::Do(string_data)),
     row("core.Secret", "type", "\"Opaque\""),
     row("core.SecretVolumeSource", "defaultMode", "420"),
     row("core.ServiceAccountTokenProjection", "expirationSeconds", "3600"),

@@ -13,6 +13,7 @@
 mod defaults;
 mod scalar;
 
+pub(super) use self::scalar::nanos_of;
 use serde_json::{Map, Value, json};
 
 use super::patch::type_of;
@@ -36,6 +37,18 @@ pub(super) fn settle(row: &KindRow, document: &mut Value, fill: bool) -> Finding
         return Findings::default();
     };
     walk(message, document, fill)
+}
+
+/// Checks the types of what is no object of a kind, such as options, and returns the first fault.
+pub(crate) fn settle_options(name: &str, document: &mut Value) -> Option<String> {
+    message(name).and_then(|message| walk(message, document, false).fault)
+}
+
+/// An object that says nothing, as its types write it.
+pub(super) fn nothing(row: &KindRow) -> Value {
+    let mut document = json!({ "metadata": {} });
+    settle(row, &mut document, false);
+    document
 }
 
 /// The same for the metadata of a custom object.
@@ -82,7 +95,9 @@ impl Walk {
             defaults::fill(message, members);
         }
         members.retain(|name, value| {
-            if is_top && matches!(name.as_str(), "apiVersion" | "kind") {
+            // The claims of a set are objects of their own, too.
+            let is_named = is_top || message.name == "core.PersistentVolumeClaim";
+            if is_named && matches!(name.as_str(), "apiVersion" | "kind") {
                 return true;
             }
             let Some(field) = message.field(name) else {

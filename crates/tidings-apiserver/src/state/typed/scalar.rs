@@ -110,8 +110,28 @@ fn not_a_time(kind: Kind, text: &str) -> Fault {
 
 /// A quantity in the shortest form of its own family of suffixes; nothing if it is none.
 fn quantity(text: &str) -> Option<String> {
+    let (is_negative, family, nanos) = parts(text)?;
+    // Larger numbers are cut off there; here they stay as they are written.
+    let Some(nanos) = nanos else {
+        return Some(text.to_owned());
+    };
+    let shown = family.show(nanos);
+    Some(if is_negative && nanos != 0 {
+        format!("-{shown}")
+    } else {
+        shown
+    })
+}
+
+/// A quantity in billionths, if it is one that fits.
+pub(in crate::state) fn nanos_of(text: &str) -> Option<i128> {
+    let (is_negative, _, nanos) = parts(text)?;
+    nanos.map(|nanos| if is_negative { -nanos } else { nanos })
+}
+
+/// Whether it is negative, how it is written, and its billionths, where they fit.
+fn parts(text: &str) -> Option<(bool, Family, Option<i128>)> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let is_negative = text.starts_with('-');
     let len = unsigned
         .bytes()
         .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
@@ -122,16 +142,8 @@ fn quantity(text: &str) -> Option<String> {
         return None;
     }
     let family = Family::of(suffix)?;
-    // Larger numbers are cut off there; here they stay as they are written.
-    let Some(nanos) = nanos(whole, fraction, &family) else {
-        return Some(text.to_owned());
-    };
-    let shown = family.show(nanos);
-    Some(if is_negative && nanos != 0 {
-        format!("-{shown}")
-    } else {
-        shown
-    })
+    let nanos = nanos(whole, fraction, &family);
+    Some((text.starts_with('-'), family, nanos))
 }
 
 /// The suffixes that go together, and the power that one of them stands for.
