@@ -247,7 +247,7 @@ const TABLE: &[Line] = &[
     Line("apps", "v1", "controllerrevisions", "ControllerRevision", "", true, false, &[], &[]),
     Line("apps", "v1", "daemonsets", "DaemonSet", "ds", true, true, &[Generation], &[]),
     Line("apps", "v1", "deployments", "Deployment", "deploy", true, true, &[Generation, Habit::Scale], &[]),
-    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &[Generation, Habit::Scale], &["status.replicas=0"]),
+    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &[Generation, Habit::Scale], &[]),
     Line("apps", "v1", "statefulsets", "StatefulSet", "sts", true, true, &[Generation, Habit::Scale], &[]),
     Line("batch", "v1", "cronjobs", "CronJob", "cj", true, true, &[Generation], &[]),
     Line("batch", "v1", "jobs", "Job", "", true, true, &[Generation, Orphans], &["status.successful=0"]),
@@ -267,6 +267,7 @@ const POD_FIELDS: &[&str] = &[
     "status.nominatedNodeName",
     "status.phase",
     "status.podIP",
+    "status.podIPs",
 ];
 
 const EVENT_FIELDS: &[&str] = &[

@@ -165,6 +165,13 @@ impl Refusal {
         Self::new(409, "AlreadyExists", message).about(row, name)
     }
 
+    /// 409: there is one of that name, though not for long.
+    pub(crate) fn still_exists(row: &KindRow, name: &str) -> Self {
+        let resource = row.group_resource();
+        let message = format!("object is being deleted: {resource} \"{name}\" already exists");
+        Self::new(409, "AlreadyExists", message).about(row, name)
+    }
+
     pub(crate) fn conflict(row: &KindRow, name: &str, why: &str) -> Self {
         let resource = row.group_resource();
         let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     refusal::{Refusal, RefusalCause},
-    state::{Form, ListQuery, Match, State, WatchQuery, not_a_version},
+    state::{Form, ListQuery, Match, State, WatchQuery, match_faults, not_a_version},
 };
 
 /// Answers one request.
@@ -233,12 +233,14 @@ pub(super) fn collection_query(
             let message = format!(
                 "Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
             );
-            let cause = RefusalCause {
-                reason: "FieldValueNotSupported",
-                message,
-                field: "resourceVersionMatch".to_owned(),
-            };
-            let causes = vec![cause];
+            let cause =
+                RefusalCause::new("FieldValueNotSupported", message, "resourceVersionMatch");
+            let mut causes = vec![cause];
+            causes.extend(match_faults(&ListQuery {
+                resource_version: text("resourceVersion"),
+                continue_token: text("continue"),
+                ..ListQuery::default()
+            }));
             return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
         }
     };

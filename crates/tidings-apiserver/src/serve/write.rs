@@ -230,9 +230,9 @@ impl Received {
         let (reason, message) = match odd {
             Some(at) => {
                 let letter = given.chars().nth(at).map_or(0, u32::from);
+                let shown = given.replace(char::is_control, &format!("\\x{letter:02x}"));
                 let message = format!(
-                    "Invalid value: \"{}\": invalid character U+{letter:04X} (at position {at})",
-                    given.escape_default()
+                    "Invalid value: \"{shown}\": invalid character U+{letter:04X} (at position {at})"
                 );
                 ("FieldValueInvalid", message)
             }
@@ -335,12 +335,15 @@ impl Received {
         if let Some(fault) = settle_options("meta.DeleteOptions", &mut options) {
             return Err(Refusal::bad_request(fault));
         }
-        if let Some(seconds) = self
+        let mut grace_seconds = options["gracePeriodSeconds"].as_i64();
+        if let Some(text) = self
             .option("gracePeriodSeconds")
             .filter(|it| !it.is_empty())
         {
-            whole_number(seconds)?;
+            grace_seconds = Some(whole_number(text)?);
         }
+        // As there: less than nothing is the least that is something.
+        let grace_seconds = grace_seconds.map(|it| u64::try_from(it).unwrap_or(1));
         self.check_dry_run(&options)?;
         let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
         let given = options["propagationPolicy"].as_str();
@@ -365,6 +368,7 @@ impl Received {
                 resource_version: text("resourceVersion"),
             },
             propagation,
+            grace_seconds,
         })
     }
 

@@ -59,7 +59,10 @@ pub use self::{
     write::{Admission, Effect, FieldValidation, Outcome, Part, Terms, Written},
 };
 pub(crate) use self::{
-    list::not_a_version, names::not_registered, patch::type_of, typed::settle_options,
+    list::{match_faults, not_a_version},
+    names::not_registered,
+    patch::type_of,
+    typed::settle_options,
 };
 use crate::{
     kind::{KindRow, built_in},

@@ -59,7 +59,13 @@ impl Stored {
         };
         let fields = row.fields.iter().map(|field| {
             let pointer = format!("/{}", field.path.replace('.', "/"));
-            match document.pointer(&pointer) {
+            let found = document.pointer(&pointer);
+            // Of a list of addresses the first can be selected by.
+            let found = match found {
+                Some(Value::Array(items)) => items.first().map(|item| &item["ip"]),
+                found => found,
+            };
+            match found {
                 Some(Value::String(text)) => text.clone(),
                 Some(Value::Null) | None => field.absent.to_owned(),
                 Some(other) => other.to_string(),

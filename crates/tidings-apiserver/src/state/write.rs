@@ -217,8 +217,13 @@ impl State {
             self.settle(resource, None, &mut document, terms)?;
         }
         // Last: an object that could not be is told so, even where there is one of its name.
-        if self.get(resource, &key).is_some() {
-            return Err(Refusal::already_exists(&row, &name));
+        if let Some(there) = self.get(resource, &key) {
+            let is_marked = !there.document()["metadata"]["deletionTimestamp"].is_null();
+            return Err(if is_marked {
+                Refusal::still_exists(&row, &name)
+            } else {
+                Refusal::already_exists(&row, &name)
+            });
         }
         let rv = if terms.dry_run { 0 } else { self.rv + 1 };
         let stored = self.lay_out(resource, document, rv);
@@ -442,12 +447,19 @@ pub(super) fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Re
     };
     let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
     let version = said("resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Refusal::new(500, "", message));
+    }
     if !matches!(version, "" | "0") && version != old.rv.to_string() {
         return Err(Refusal::modified(row, &old.name));
     }
     if !said("uid").is_empty() && said("uid") != old.uid {
         let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            row.plural,
+            old.key,
             said("uid"),
             old.uid
         );
@@ -501,6 +513,7 @@ fn is_finished(row: &KindRow, document: &Value) -> bool {
     let meta = &document["metadata"];
     let is_free = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     !meta["deletionTimestamp"].is_null()
+        && meta["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
         && is_free(&meta["finalizers"])
         && (!row.is("", "Namespace") || is_free(&document["spec"]["finalizers"]))
 }

@@ -40,11 +40,7 @@ pub(super) fn service(spec: &Value, path: &str, faults: &mut Faults) {
     }
     let address = &spec["clusterIP"];
     let is_none = is_empty(address) || *address == "None";
-    if !is_none
-        && !address
-            .as_str()
-            .is_some_and(|text| text.parse::<IpAddr>().is_ok())
-    {
+    if !is_none && !is_address(address) {
         faults.invalid(&format!("{path}.clusterIPs[0]"), address, NOT_AN_ADDRESS);
     }
 }
@@ -76,12 +72,14 @@ pub(super) fn port(port: &Value, path: &str, faults: &mut Faults) {
 }
 
 pub(super) fn address(address: &Value, path: &str, faults: &mut Faults) {
-    if !address
-        .as_str()
-        .is_some_and(|text| text.parse::<IpAddr>().is_ok())
-    {
+    if !is_address(address) {
         faults.invalid(path, address, NOT_AN_ADDRESS);
     }
+}
+
+fn is_address(value: &Value) -> bool {
+    let parsed = value.as_str().map(str::parse::<IpAddr>);
+    matches!(parsed, Some(Ok(_)))
 }
 
 pub(super) fn subset(subset: &Value, path: &str, faults: &mut Faults) {

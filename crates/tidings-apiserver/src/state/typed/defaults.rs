@@ -164,7 +164,7 @@ fn string_data(secret: &mut Map<String, Value>) {
     }
 }
 
-fn containers<'a>(spec: &'a mut Value) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+fn containers(spec: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
     let spec = spec.as_object_mut().into_iter().flatten();
     let lists = spec.filter(|(name, _)| matches!(name.as_str(), "containers" | "initContainers"));
     let items = lists.filter_map(|(_, list)| list.as_array_mut()).flatten();
