@@ -9,7 +9,7 @@
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{access::User, route::json_response, stream::Body, unix_seconds};
+use super::{access::User, protobuf, route::json_response, stream::Body, unix_seconds, write};
 use crate::{
     refusal::{Refusal, RefusalCause},
     seed::timestamp,
@@ -39,18 +39,21 @@ impl Review {
         self,
         method: &Method,
         user: &User,
+        content_type: &str,
         body: &[u8],
     ) -> Result<Response<Body>, Refusal> {
         if method != Method::POST {
             return Err(Refusal::method_not_allowed());
         }
+        let unread = |error: &dyn std::fmt::Display| {
+            Refusal::bad_request(format!("couldn't get version/kind; parse error: {error}"))
+        };
         let sent: Value = if body.is_empty() {
             json!({})
+        } else if content_type == write::PROTOBUF {
+            protobuf::parse(body).map_err(|error| unread(&error))?
         } else {
-            serde_json::from_slice(body).map_err(|error| {
-                let why = format!("couldn't get version/kind; json parse error: {error}");
-                Refusal::bad_request(why)
-            })?
+            serde_json::from_slice(body).map_err(|error| unread(&error))?
         };
         let answer = match self {
             Self::Access => allowed(&sent["spec"])?,

@@ -143,8 +143,9 @@ async fn dispatch(
     let shared = &context.connection.shared;
     if let Some(review) = Review::of(path) {
         let method = request.method().clone();
+        let content_type = text(request.headers(), header::CONTENT_TYPE).to_owned();
         let body = write::body(shared, request).await?;
-        return review.answer(&method, &context.user, &body);
+        return review.answer(&method, &context.user, &content_type, &body);
     }
     let is_get = request.method() == Method::GET;
     if is_get && let Some(answered) = documents::answer(shared, path, request.headers()) {

@@ -37,7 +37,7 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 /// Bytes of a field manager's name.
 const MANAGER_BYTES_MAX: usize = 128;
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A write as it came.
 struct Received {
