@@ -1,6 +1,10 @@
 //! `tidings apiserver`, and the server behind `--embedded`.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use tidings_apiserver::serve::{self, Handle, Tls, Token};
@@ -38,6 +42,9 @@ fn config(args: &Apiserver) -> Result<serve::Config> {
             dir: args.tls_dir.clone(),
         }),
         tokens,
+        admin: args
+            .admin
+            .map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
         kubeconfig_out: args.kubeconfig_out.clone(),
         // Go's reader holds back a gzip member until the next one begins, so kubectl would wait.
         watch_list_gzip: false,
@@ -49,6 +56,9 @@ fn config(args: &Apiserver) -> Result<serve::Config> {
 fn announce(server: &Handle, args: &Apiserver) -> Result<()> {
     if args.churn {
         server.churn(PODS, CHURN_PERIOD);
+    }
+    if let Some(admin) = server.admin() {
+        output::line(&format!("admin http://{admin}"))?;
     }
     output::line(&format!("ready {}", server.url()))?;
     Ok(())

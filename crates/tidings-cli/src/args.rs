@@ -70,6 +70,9 @@ pub(crate) struct Apiserver {
     /// Where to write a kubeconfig, with whatever is needed to come in.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig_out: Option<PathBuf>,
+    /// Serve the admin endpoint, by which faults are made, on this port of loopback; 0 lets the system choose.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0")]
+    pub(crate) admin: Option<u16>,
     /// Run a small scripted churn of pods.
     #[arg(long)]
     pub(crate) churn: bool,
@@ -201,7 +204,8 @@ may do everything. With --token-file a bearer token is asked for; the file is th
 kube-apiserver's --token-auth-file. With --tls alone a token for the user admin is made up, and
 stands in the kubeconfig only.
 
-It prints `ready URL` on stdout when it serves.";
+It prints `ready URL` on stdout when it serves, and with --admin `admin URL` in the line before:
+`curl URL` shows the levers there are.";
 
 /// What each figure of `measure` is; it stands below the help, where no doc comment replaces it.
 const FIGURES: &str = "\

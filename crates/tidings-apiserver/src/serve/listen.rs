@@ -177,7 +177,7 @@ const FULL: &[u8] =
 const NO_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// pr-S8: what Go's server is configured with.
 #[cfg(feature = "tls")]

@@ -11,10 +11,12 @@
 mod accept;
 mod access;
 mod act;
+mod admin;
 mod documents;
 mod faults;
 mod gate;
 mod kubeconfig;
+mod levers;
 mod listen;
 mod open;
 mod protobuf;
@@ -35,7 +37,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use self::kubeconfig::write_secret;
 pub use self::{
@@ -63,6 +65,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The bearer tokens, one of which clients must send; with none, everybody is welcome.
     pub tokens: Vec<Token>,
+    /// Where the admin endpoint listens, on loopback; there is none unless this is given.
+    pub admin: Option<SocketAddr>,
     /// Where the kubeconfig is kept, now and after each rotation.
     pub kubeconfig_out: Option<PathBuf>,
     /// The seed of uids and of the churn.
@@ -89,6 +93,7 @@ impl Default for Config {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
             tokens: Vec::new(),
+            admin: None,
             kubeconfig_out: None,
             seed: 1,
             bookmark_period: Duration::from_secs(60),
@@ -119,6 +124,8 @@ pub struct Tls {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The admin endpoint would be open to others. The caller chooses an address of loopback.
+    AdminExposed(SocketAddr),
     /// It would be open to others. The caller's choice: TLS and tokens, or loopback.
     Exposed(SocketAddr),
     /// The address cannot be had; the system says why.
@@ -137,6 +144,10 @@ impl fmt::Display for StartError {
                 "refusing to listen on {address}, beyond loopback, without both TLS and tokens: give both \
                  (--tls, --token-file), or listen on 127.0.0.1"
             ),
+            Self::AdminExposed(address) => write!(
+                out,
+                "refusing to listen on {address}: the admin endpoint is for loopback alone"
+            ),
             Self::Listen(address, error) => write!(out, "cannot listen on {address}: {error}"),
             Self::Tls(why) => write!(out, "cannot make certificates: {why}"),
             Self::Write(error) => write!(out, "cannot write the access files: {error}"),
@@ -147,7 +158,7 @@ impl fmt::Display for StartError {
 impl error::Error for StartError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Exposed(_) | Self::Tls(_) => None,
+            Self::AdminExposed(_) | Self::Exposed(_) | Self::Tls(_) => None,
             Self::Listen(_, error) | Self::Write(error) => Some(error),
         }
     }
@@ -156,8 +167,9 @@ impl error::Error for StartError {
 /// A running server.
 pub struct Handle {
     shared: Arc<Shared>,
+    admin: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    serving: tokio::task::JoinHandle<()>,
+    serving: JoinSet<()>,
 }
 
 pub(crate) struct Shared {
@@ -193,6 +205,9 @@ pub async fn start(config: Config) -> Result<Handle, StartError> {
     if !config.address.ip().is_loopback() && !is_guarded {
         return Err(StartError::Exposed(config.address));
     }
+    if let Some(admin) = config.admin.filter(|admin| !admin.ip().is_loopback()) {
+        return Err(StartError::AdminExposed(admin));
+    }
     #[cfg(not(feature = "tls"))]
     if config.tls.is_some() {
         let why = "this build has no TLS: the feature `tls` is off";
@@ -206,11 +221,11 @@ pub async fn start(config: Config) -> Result<Handle, StartError> {
         )?),
         None => None,
     };
-    let wanted = config.address;
-    let bound = TcpListener::bind(wanted).await;
-    let listener = bound.map_err(|error| StartError::Listen(wanted, error))?;
-    let address = listener.local_addr();
-    let address = address.map_err(|error| StartError::Listen(wanted, error))?;
+    let (listener, address) = listen_on(config.address).await?;
+    let admin = match config.admin {
+        Some(admin) => Some(listen_on(admin).await?),
+        None => None,
+    };
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         address,
@@ -227,12 +242,25 @@ pub async fn start(config: Config) -> Result<Handle, StartError> {
         config,
     });
     shared.write_kubeconfig().map_err(StartError::Write)?;
-    let serving = tokio::spawn(listen::serve(listener, Arc::clone(&shared)));
+    let mut serving = JoinSet::new();
+    serving.spawn(listen::serve(listener, Arc::clone(&shared)));
+    let admin_address = admin.as_ref().map(|(_, address)| *address);
+    if let Some((listener, _)) = admin {
+        serving.spawn(admin::serve(listener, Arc::clone(&shared)));
+    }
     Ok(Handle {
         shared,
+        admin: admin_address,
         stop,
         serving,
     })
+}
+
+async fn listen_on(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(wanted, error);
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// The names that a certificate bears.
@@ -329,6 +357,12 @@ impl Handle {
         self.shared.url()
     }
 
+    /// Where the admin endpoint listens, if there is one.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
     /// A kubeconfig for this server, with a user for each token; the first one is used.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
@@ -380,8 +414,9 @@ impl Handle {
     /// The server stops even if the future is dropped.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
-        // The task ends by itself; if it panicked there is nothing more to end.
-        let _ = self.serving.await;
+        // The tasks end by themselves; of one that panicked there is nothing more to end.
+        let mut serving = self.serving;
+        while serving.join_next().await.is_some() {}
     }
 }
 
