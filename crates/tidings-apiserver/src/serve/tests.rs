@@ -379,7 +379,9 @@ async fn the_levers_refuse_double_and_lie() {
 }
 
 mod access;
+mod admin;
 mod answers;
+mod bounds;
 mod writes;
 
 #[tokio::test]

@@ -176,3 +176,9 @@ impl Kind {
         }
     }
 }
+
+/// How many levers there are.
+#[cfg(test)]
+pub(super) const fn count() -> usize {
+    LEVERS.len()
+}
