@@ -144,13 +144,15 @@ pub(super) fn watching(
         let mut stop = shared.stop.clone();
         let mut cut = guard.watch.cut.subscribe();
         tokio::select! {
+            // What is written after a cut is not told before it.
+            biased;
+            // Also in the middle of a frame, if it comes to that.
+            () = is_cut(&mut cut, Cut::Abruptly) => pipe.break_off().await,
             ended = follow(&shared, &guard, watch, timeout, &pipe) => {
                 if let Err(end) = ended {
                     pipe.give_up(end);
                 }
             }
-            // Also in the middle of a frame, if it comes to that.
-            () = is_cut(&mut cut, Cut::Abruptly) => pipe.break_off().await,
             () = pipe.sender.closed() => {}
             _ = stop.changed() => {}
         }

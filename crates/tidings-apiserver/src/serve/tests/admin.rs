@@ -183,10 +183,7 @@ async fn rules_are_shown_bounded_and_put_back() {
     });
     assert_eq!(shown["present"]["rules"][0], expected);
     assert_eq!(shown["present"]["halfOpen"], true);
-    assert_eq!(
-        shown["levers"].as_array().unwrap().len(),
-        levers::count()
-    );
+    assert_eq!(shown["levers"].as_array().unwrap().len(), levers::count());
     assert_eq!(ask(&server, "DELETE /levers", "", "").await.0, 200);
     let shown = overview(&server).await;
     assert_eq!(shown["present"]["rules"], json!([]));
