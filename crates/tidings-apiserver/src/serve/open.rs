@@ -171,7 +171,10 @@ impl Open {
     pub(super) fn cut(&self, which: &Which, how: Cut) -> usize {
         let all = self.watches.lock();
         let meant = all.values().filter(|watch| which.selects(&watch.asked));
-        meant.map(|watch| watch.cut.send_replace(Some(how))).count()
+        let cut = meant.inspect(|watch| {
+            watch.cut.send_replace(Some(how));
+        });
+        cut.count()
     }
 
     /// Does something to the connections that are meant, and returns how many.
@@ -186,7 +189,7 @@ impl Open {
         let meant = |connection: &&Arc<Connection>| {
             watched.contains(&connection.id) || which.selects(&connection.asked())
         };
-        all.iter().filter(meant).map(|it| act(it)).count()
+        all.iter().filter(meant).inspect(|it| act(it)).count()
     }
 }
 

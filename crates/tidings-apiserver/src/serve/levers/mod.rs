@@ -29,7 +29,7 @@ pub(super) struct Lever {
     pub(super) fields: &'static [Field],
     /// What else it takes, to say whom it means.
     pub(super) which: &'static [Field],
-    pull: fn(&Shared, &mut Args<'_>) -> Result<Value, LeverError>,
+    pull: fn(&Shared, &Args<'_>) -> Result<Value, LeverError>,
 }
 
 /// Something that a lever takes.
@@ -60,8 +60,8 @@ const RULES_MAX: usize = 64;
 pub(super) fn pull(shared: &Shared, name: &str, given: &Value) -> Result<Value, LeverError> {
     let lever = LEVERS.iter().find(|lever| lever.name == name);
     let lever = lever.ok_or_else(|| LeverError::unknown(name))?;
-    let mut args = Args::read(lever, given)?;
-    (lever.pull)(shared, &mut args)
+    let args = Args::read(lever, given)?;
+    (lever.pull)(shared, &args)
 }
 
 /// The table as JSON.
@@ -145,7 +145,7 @@ fn add(shared: &Shared, rule: Rule) -> Result<Value, LeverError> {
 }
 
 /// A rule for whom the arguments mean.
-fn rule(shared: &Shared, args: &mut Args<'_>, effect: Effect) -> Result<Value, LeverError> {
+fn rule(shared: &Shared, args: &Args<'_>, effect: Effect) -> Result<Value, LeverError> {
     let chance = args.chance("chance").unwrap_or(1.0);
     let which = which(args);
     add(shared, Rule::new(effect).on(which).at(chance))

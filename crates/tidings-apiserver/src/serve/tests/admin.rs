@@ -79,10 +79,9 @@ async fn sec_27_the_admin_endpoint_wants_the_token_of_an_admin() {
     server.shutdown().await;
 }
 
-#[tokio::test]
-async fn bad_input_is_refused_with_the_name_of_the_field() {
-    let server = with_admin().await;
-    for (lever, body, code, field) in [
+/// Levers with what is given to them, the code, and the field that is named.
+fn bad_pulls() -> Vec<(&'static str, Value, u16, Option<&'static str>)> {
+    vec![
         ("nonsense", json!({}), 404, None),
         ("compact", json!({ "now": true }), 400, Some("now")),
         ("compact", json!([]), 400, None),
@@ -137,7 +136,13 @@ async fn bad_input_is_refused_with_the_name_of_the_field() {
         ("wrong-event", json!({ "event": "odd" }), 400, Some("event")),
         ("restore", json!({}), 409, None),
         ("rotate-ca", json!({}), 409, None),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_the_name_of_the_field() {
+    let server = with_admin().await;
+    for (lever, body, code, field) in bad_pulls() {
         let (answered, error) = pull(&server, lever, body.clone()).await;
         assert_eq!(answered, code, "{lever} {body}: {error}");
         assert_eq!(error["field"].as_str(), field, "{lever} {body}: {error}");
