@@ -1,13 +1,13 @@
 //! HTTPS and tokens: the kubeconfig that the server writes is enough, and rotations are followed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tidings::{Informer, InformerHandle, Raw, WakeReason};
 use tidings_api::request::Request;
 use tidings_apiserver::serve::{self, Config, Handle, Tls, Token, Which};
 use tidings_http::{
-    Client, ClientConfig, Credentials, HttpVersion, kubeconfig,
+    Client, ClientConfig, Credentials, HttpVersion, Purpose, kubeconfig,
     tls::{Roots, Source},
 };
 
@@ -259,5 +259,103 @@ async fn pr_s9_goaway_by_chance_takes_no_answer_with_it() {
         level(server, &handle).await;
         server.reset();
         handle.stop();
+    }
+}
+
+/// Over HTTP/2 a stream that nobody reads is ended, and the connection and its other streams go on.
+#[tokio::test]
+async fn pr_w18_pr_f22_a_stalled_stream_is_ended_without_its_connection() {
+    let config = Config {
+        tls: Some(Tls::default()),
+        tokens: vec![Token::admin("first")],
+        // The list is given up before the watch, whose end shows.
+        stall_max: Duration::from_millis(400),
+        request_timeout: Duration::from_millis(50),
+        ..Config::default()
+    };
+    let server = serve::start(config).await.unwrap();
+    let value = "x".repeat(64 << 10);
+    for number in 0..400 {
+        put(&server, &format!("c{number:03}"), &value);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    std::fs::write(&path, server.kubeconfig()).unwrap();
+    let overrides = kubeconfig::Overrides {
+        path: Some(path),
+        ..kubeconfig::Overrides::default()
+    };
+    let mut config = kubeconfig::load(&overrides).unwrap();
+    config.http = HttpVersion::Http2;
+    let client = Client::new(config).unwrap();
+    let path = "/api/v1/configmaps".to_owned();
+    let watch = Request::get(format!("{path}?watch=1"));
+    // Some 26 MB each, of which nothing is read for now.
+    let list = Request::get(path);
+    let mut listing = client.open(&list, Purpose::List).await.unwrap();
+    let mut watching = client.open(&watch, Purpose::Watch).await.unwrap();
+    watched(&server, 0).await;
+    let small = Request::get("/api/v1/namespaces/default/configmaps/c000".to_owned());
+    assert_eq!(client.send(&small).await.unwrap().status, 200);
+    for body in [&mut watching, &mut listing] {
+        let mut bytes = 0;
+        let ended = loop {
+            match body.chunk().await {
+                Some(Ok(chunk)) => bytes += chunk.len(),
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        assert!(ended.is_some(), "it ended well after {bytes} bytes");
+        assert!(bytes < 26 << 20, "{bytes}");
+    }
+    assert_eq!(client.send(&small).await.unwrap().status, 200);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn after_a_shutdown_nothing_of_the_server_is_left() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let secure = Secure::start().await;
+    for http in [HttpVersion::Http1, HttpVersion::Http2] {
+        let mut config = secure.config();
+        config.http = http;
+        // The first request of each client hangs, the second is a watch.
+        let hang = serve::Rule::new(serve::Effect::Hang).on(Which {
+            verb: Some("list".to_owned()),
+            ..Which::default()
+        });
+        secure.server.faults(|faults| faults.rules = vec![hang]);
+        let client = Client::new(config).unwrap();
+        let path = "/api/v1/configmaps".to_owned();
+        let watch = Request::get(format!("{path}?watch=1"));
+        let watching = client.open(&watch, Purpose::Watch).await.unwrap();
+        let list = Request::get(path);
+        let requests = requests(&secure.server);
+        tokio::select! {
+            _ = client.send(&list) => panic!("it is answered"),
+            () = until_requests(&secure.server, requests + 1) => {}
+        }
+        drop(watching);
+    }
+    secure.server.silence(&Which::default());
+    secure.server.shutdown().await;
+    let none = async {
+        while metrics.num_alive_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    let gone = tokio::time::timeout(DEADLINE, none).await;
+    assert!(gone.is_ok(), "{} tasks are left", metrics.num_alive_tasks());
+}
+
+fn requests(server: &Handle) -> u64 {
+    server.open_connections().iter().map(|it| it.requests).sum()
+}
+
+async fn until_requests(server: &Handle, count: u64) {
+    while requests(server) < count {
+        tokio::task::yield_now().await;
     }
 }

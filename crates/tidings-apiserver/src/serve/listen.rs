@@ -3,8 +3,8 @@
 //! Does not answer requests. HTTP/2 is spoken over TLS alone, as there, where ALPN chooses it.
 //!
 //! C1  A connection beyond `connections_max` is closed at once; without TLS it is told 429 before.
-//! C2  A connection that has not sent the head of a request within `header_timeout`, its handshake included, is
-//!     closed; so is one that is idle for as long between two requests of HTTP/1.1.
+//! C2  A handshake has `header_timeout`, and so have the first head after it and, over HTTP/1.1, the wait for
+//!     each further one; then the connection is closed. One of HTTP/2 that has begun may be idle.
 //! C3  Heads are bounded by hyper's buffer (some 400 KiB, 100 headers) and for HTTP/2 by `H2_HEAD_BYTES_MAX`:
 //!     what is larger is answered with 431.
 //!
