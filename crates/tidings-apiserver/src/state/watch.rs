@@ -12,7 +12,7 @@ use tidings_api::frame::EventKind;
 
 use super::{
     State, Stored,
-    list::{ListQuery, Match, not_a_version, parse_version},
+    list::{ListQuery, Match, parse_version},
     object::Selection,
     table::{Form, Printer},
 };
