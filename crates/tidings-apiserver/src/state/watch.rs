@@ -97,9 +97,7 @@ impl State {
         support: WatchListSupport,
     ) -> Result<Watch, Refusal> {
         let selection = self.selection(resource, &query.list)?;
-        let text = &query.list.resource_version;
-        let version =
-            parse_version(text).map_err(|_| Refusal::new(500, "", not_a_version(text)))?;
+        let version = parse_version(&query.list.resource_version)?;
         let legacy = version.unwrap_or(0) == 0;
         let mut asked = query.send_initial_events.unwrap_or(false);
         match support {
