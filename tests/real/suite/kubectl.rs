@@ -335,6 +335,8 @@ const ROWS: &[Row] = &[
         "api-resources --api-group=x.io -o wide",
         Differs("the verbs of custom kinds stand in another order"),
     ),
+    Row("explain pods.spec.containers", Differs("no descriptions")),
+    Row("explain deployments.spec", Differs("no descriptions")),
     Row("explain widgets", Same),
     Row("explain widgets.spec", Same),
     Row("explain widgets.spec.size", Same),
