@@ -164,11 +164,7 @@ fn typed_config(
         return Ok(());
     }
     let findings = typed::settle(row, &mut config.clone(), false);
-    // Metadata is there for all to read, and is not asked.
-    let fields = findings
-        .unknown
-        .iter()
-        .filter(|path| !path.starts_with("metadata."));
+    let fields = findings.unknown.iter();
     let fields = fields.map(|path| format!(".{path}: field not declared in schema"));
     let faults: Vec<String> = findings.fault.into_iter().chain(fields).collect();
     let why = match faults.as_slice() {
