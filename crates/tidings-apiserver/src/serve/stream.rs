@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Shared, route::Connection, unix_seconds};
@@ -46,6 +46,16 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Whole(None))
     }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            // So that it is sent with its length, in one piece with the head.
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
 }
 
 /// A list body, made while it is sent.
@@ -55,7 +65,7 @@ pub(super) fn list(
     truncate: Option<usize>,
     gzip: bool,
 ) -> Body {
-    let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
+    let (sender, receiver) = mpsc::channel(LIST_CHANNEL_LEN);
     let pipe = Pipe {
         sender,
         chunk_bytes,
@@ -254,5 +264,8 @@ pub(super) type Never = Infallible;
 
 const HALF_A_FRAME: &[u8] = br#"{"type":"MODIFIED","object":{"metadata":{"name":"#;
 const CHANNEL_LEN: usize = 16;
-const LIST_CHUNK_BYTES: usize = 256 << 10;
+/// Chunks of a list that wait for its client, who may be slow: enough to make one while another is sent.
+const LIST_CHANNEL_LEN: usize = 2;
+/// Below what malloc takes from the system anew each time, and small enough for a core's own cache.
+const LIST_CHUNK_BYTES: usize = 64 << 10;
 const WATCH_CHUNK_BYTES: usize = 64 << 10;
