@@ -17,7 +17,10 @@ use crate::{
 const PATH: &str = "/api/v1/pods";
 
 pub(crate) fn report(runtime: &Runtime, server: &Handle, pods: usize, rounds: usize) {
+    let before = resident();
     load(server, pods);
+    let (grown, history) = (resident().saturating_sub(before), server.history_size());
+    println!("apiserver/rss: {grown} bytes more with {pods} pods; {history:?}");
     let whole = client::body(server.address(), PATH);
     assert_eq!(
         memchr::memmem::find_iter(&whole, b"\"nodeName\":").count(),
@@ -65,6 +68,16 @@ fn load(server: &Handle, pods: usize) {
             created.expect("a new pod");
         }
     });
+}
+
+/// Bytes of the process that are in memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kilobytes
+        .and_then(|text| text.parse().ok())
+        .map_or(0, |kilobytes: usize| kilobytes << 10)
 }
 
 fn one(name: &str, address: SocketAddr, path: &str, least: usize) {

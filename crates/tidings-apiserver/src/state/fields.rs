@@ -137,22 +137,6 @@ impl FieldSet {
         both
     }
 
-    /// Takes out what stands at a path of members.
-    pub(super) fn remove(&mut self, path: &[&str]) {
-        let Some((first, rest)) = path.split_first() else {
-            return;
-        };
-        let step = format!("f:{first}");
-        if rest.is_empty() {
-            self.parts.remove(&step);
-        } else if let Some(below) = self.parts.get_mut(&step) {
-            below.remove(rest);
-            if below.is_empty() {
-                self.parts.remove(&step);
-            }
-        }
-    }
-
     /// The paths as people read them, such as `.spec.containers[name="a"].image`; those of one level
     /// before those below.
     pub(super) fn paths(&self) -> Vec<String> {

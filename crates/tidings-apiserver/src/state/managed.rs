@@ -325,12 +325,15 @@ pub(super) fn compare(row: &KindRow, old: &Value, new: &Value) -> Comparison {
 /// Takes out what belongs to the server.
 pub(super) fn strip(set: &mut FieldSet) {
     set.owned = false;
+    if set.parts.is_empty() {
+        return;
+    }
     set.parts.remove("f:apiVersion");
     set.parts.remove("f:kind");
-    for field in STRIPPED {
-        set.remove(&["metadata", field]);
-    }
     if let Some(meta) = set.parts.get_mut("f:metadata") {
+        for step in STRIPPED {
+            meta.parts.remove(step);
+        }
         meta.owned = false;
         if meta.is_empty() {
             set.parts.remove("f:metadata");
@@ -340,14 +343,14 @@ pub(super) fn strip(set: &mut FieldSet) {
 
 /// Metadata that nobody can own.
 const STRIPPED: [&str; 10] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "resourceVersion",
-    "selfLink",
-    "uid",
+    "f:creationTimestamp",
+    "f:deletionGracePeriodSeconds",
+    "f:deletionTimestamp",
+    "f:generation",
+    "f:managedFields",
+    "f:name",
+    "f:namespace",
+    "f:resourceVersion",
+    "f:selfLink",
+    "f:uid",
 ];
