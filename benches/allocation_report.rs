@@ -85,7 +85,9 @@ fn at_rest(plural: &str, size: &str, objects: usize, object: impl Fn(usize) -> V
     let held = Region::new(GLOBAL);
     for number in 0..objects {
         let mut document = object(number);
-        document["metadata"]["namespace"] = "default".into();
+        let meta = document["metadata"].as_object_mut().expect("metadata");
+        meta.remove("resourceVersion");
+        meta.insert("namespace".to_owned(), "default".into());
         let created = state.create_with(resource, Some("default"), document, &terms);
         json += created.expect("a new object").object.bytes_len();
     }

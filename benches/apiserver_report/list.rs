@@ -1,6 +1,6 @@
 //! 50 000 pods listed over loopback: the first byte, the rate, and pages.
 
-use std::net::SocketAddr;
+use std::{io::Read as _, net::SocketAddr};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub(crate) fn report(runtime: &Runtime, server: &Handle, pods: usize, rounds: us
     let len = whole.len();
     println!("apiserver/list: {pods} pods, {len} bytes");
     let floor = floor::start(runtime, Bytes::from(whole));
+    slow(server, pods);
     for _ in 0..rounds {
         one("list/floor-hyper-one-buffer", floor, PATH, len);
         one("list/whole", server.address(), PATH, len);
@@ -69,6 +70,25 @@ fn load(server: &Handle, pods: usize) {
         }
     });
 }
+
+/// Clients that ask for everything and read the first bytes only: what each makes the server hold.
+fn slow(server: &Handle, pods: usize) {
+    let before = resident();
+    let mut waiting = Vec::new();
+    for _ in 0..SLOW {
+        let mut stream = client::ask(server.address(), PATH, "close");
+        let mut begin = [0; 512];
+        stream.read_exact(&mut begin).expect("the list begins");
+        waiting.push(stream);
+    }
+    let each = resident().saturating_sub(before) / SLOW;
+    println!("apiserver/list/slow-readers: {SLOW} clients that do not read on, {each} bytes each");
+    // Pointers to the objects, the chunks under way, and hyper's buffer; never the body.
+    assert!(each < 8 * pods + SLOW_BYTES_MAX);
+}
+
+const SLOW: usize = 20;
+const SLOW_BYTES_MAX: usize = 2 << 20;
 
 /// Bytes of the process that are in memory.
 fn resident() -> usize {

@@ -16,7 +16,7 @@
 //! Cost: push O(1) amortized, a place by its version O(log n).
 //! Source: rules pr-E12, pr-W11; kube-apiserver bounds the number alone, which objects of 3 MB make much.
 
-use std::{collections::VecDeque, mem::size_of, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use tidings_api::frame::EventKind;
 
@@ -56,9 +56,13 @@ pub(super) struct History {
 impl Change {
     /// What goes with it (H1).
     fn bytes(&self) -> usize {
-        let replaced = self.previous.as_ref().map_or(0, |it| it.bytes_len());
+        let replaced = self.previous.as_ref().map_or(0, |it| it.held_bytes_len());
         let is_last = self.kind == EventKind::Deleted;
-        let left = if is_last { self.object.bytes_len() } else { 0 };
+        let left = if is_last {
+            self.object.held_bytes_len()
+        } else {
+            0
+        };
         size_of::<Self>() + replaced + left
     }
 }
@@ -138,5 +142,5 @@ impl History {
 /// Changes kept by default: the watch cache's largest ring (pr-E12).
 const LEN_MAX: usize = 102_400;
 
-/// Bytes kept by default: a quarter of a million updates of 1 KB, or 80 of the largest objects.
+/// Bytes kept by default: all changes that the number allows of objects of 2 KB, or 80 of the largest.
 const BYTES_MAX: usize = 256 << 20;

@@ -287,11 +287,7 @@ impl State {
                 return Err(Refusal::bad_request(self.unknown_field(resource, path)));
             }
         }
-        Ok(Selection {
-            namespace: query.namespace.clone(),
-            labels,
-            fields,
-        })
+        Ok(Selection::new(query.namespace.clone(), labels, fields))
     }
 
     fn unknown_field(&self, resource: usize, path: &str) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidings_api::selector::{FieldSelector, LabelSelector};
+use tidings_api::selector::{FieldSelector, LabelOperator, LabelSelector};
 
 use crate::kind::{KindRow, Style};
 
@@ -122,6 +122,26 @@ impl Stored {
         self.head.len() + self.item.len() - 1
     }
 
+    /// Bytes of memory that it takes, as far as it says itself: what is shared is not counted.
+    pub(super) fn held_bytes_len(&self) -> usize {
+        let texts = [&self.namespace, &self.name, &self.uid].map(String::len);
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| field.len() + size_of::<Box<str>>());
+        let owners = self
+            .owners
+            .iter()
+            .map(|uid| uid.len() + size_of::<String>());
+        size_of::<Self>()
+            + self.key.len()
+            + self.item.len()
+            + self.labels.len()
+            + texts.iter().sum::<usize>()
+            + fields.sum::<usize>()
+            + owners.sum::<usize>()
+    }
+
     /// Whether a text stands somewhere in it.
     pub(crate) fn says(&self, text: &str) -> bool {
         // Laid out as text.
@@ -235,11 +255,35 @@ const META_ORDER: [&str; 14] = [
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) namespace: Option<String>,
-    pub(crate) labels: LabelSelector,
-    pub(crate) fields: FieldSelector,
+    labels: LabelSelector,
+    fields: FieldSelector,
+    /// What the labels' JSON must contain, so that most objects are passed over without reading it: a
+    /// quote within a text is escaped, so a pair that a map of texts has stands there as it is.
+    pairs: Vec<String>,
 }
 
 impl Selection {
+    pub(crate) fn new(
+        namespace: Option<String>,
+        labels: LabelSelector,
+        fields: FieldSelector,
+    ) -> Self {
+        let equal = labels.requirements().iter().filter_map(|requirement| {
+            let (LabelOperator::Equals, [value]) = (requirement.operator(), requirement.values())
+            else {
+                return None;
+            };
+            let key = Value::from(requirement.key());
+            Some(format!("{key}:{}", Value::from(value.as_str())))
+        });
+        Self {
+            pairs: equal.collect(),
+            namespace,
+            labels,
+            fields,
+        }
+    }
+
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
@@ -249,7 +293,8 @@ impl Selection {
             .namespace
             .as_ref()
             .is_none_or(|ns| *ns == object.namespace);
-        here && self.labels.matches_labels_json(&object.labels)
+        here && self.pairs.iter().all(|pair| object.labels.contains(pair))
+            && self.labels.matches_labels_json(&object.labels)
             && self.fields.matches(|path| match path {
                 "metadata.name" => Some(object.name.as_str()),
                 "metadata.namespace" => Some(object.namespace.as_str()),

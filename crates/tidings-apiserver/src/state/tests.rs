@@ -464,7 +464,7 @@ fn the_history_is_bounded_by_its_bytes_too_and_counts_what_it_alone_holds() {
     let created = bench
         .state
         .create(bench.resource, Some("default"), long("a"), NOW);
-    let len = created.unwrap().bytes_len();
+    let len = created.unwrap().held_bytes_len();
     let record = bench.state.history_size();
     assert_eq!(record.entries, 1);
     assert!(
@@ -475,7 +475,7 @@ fn the_history_is_bounded_by_its_bytes_too_and_counts_what_it_alone_holds() {
         let updated = bench
             .state
             .update(bench.resource, "default/a", long(letter));
-        assert_eq!(updated.unwrap().bytes_len(), len);
+        assert_eq!(updated.unwrap().held_bytes_len(), len);
     }
     let size = bench.state.history_size();
     assert_eq!((size.entries, size.bytes), (4, 4 * record.bytes + 3 * len));
@@ -499,6 +499,41 @@ fn the_history_is_bounded_by_its_bytes_too_and_counts_what_it_alone_holds() {
     assert_eq!(bench.take(&mut watch), "ERROR 410 \"Expired\" end");
     bench.state.compact();
     assert_eq!(bench.state.history_size(), HistorySize::default());
+}
+
+#[test]
+fn labels_are_found_whatever_they_look_like_as_json() {
+    let mut bench = bench("");
+    for (name, labels) in [
+        ("a", json!({ "app": "x", "tier": "y" })),
+        ("b", json!({ "app": "xx" })),
+        ("c", json!({ "note": "\"app\":\"x\"" })),
+        ("d", json!({ "deep": { "app": "x" } })),
+        ("e", json!({ "app": "" })),
+        ("f", json!(null)),
+    ] {
+        let map = json!({ "metadata": { "name": name, "labels": labels } });
+        let created = bench
+            .state
+            .create(bench.resource, Some("default"), map, NOW);
+        created.unwrap();
+    }
+    for (selector, expected) in [
+        ("app=x", "a"),
+        ("app==x,tier=y", "a"),
+        ("app=x,tier=z", ""),
+        ("app=", "e"),
+        ("app!=x", "b c d e f"),
+        ("app in (x,xx)", "a b"),
+    ] {
+        let query = ListQuery {
+            label_selector: selector.to_owned(),
+            ..ListQuery::default()
+        };
+        let page = bench.state.list(bench.resource, &query).unwrap();
+        let names = page.items.iter().map(|item| item.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{selector}");
+    }
 }
 
 #[test]
