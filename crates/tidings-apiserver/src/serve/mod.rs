@@ -88,8 +88,6 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     /// Moves with each write, for the watches to look again.
     pub(crate) changed: watch::Sender<u64>,
-    /// Told when there is something to collect.
-    pub(crate) work: Notify,
     pub(crate) faults: Mutex<Faults>,
     /// Decides what is left to chance: timeouts and refusals.
     pub(crate) seed: Mutex<Seed>,
@@ -117,7 +115,6 @@ pub async fn start(config: Config) -> io::Result<Handle> {
     let shared = Arc::new(Shared {
         state: Mutex::new(State::new_at(config.seed, unix_seconds())),
         changed: watch::Sender::new(0),
-        work: Notify::new(),
         faults: Mutex::default(),
         seed: Mutex::new(Seed::new(config.seed ^ 0x0005_eed0_f0dd_5eed)),
         cuts: watch::Sender::new(Cut::default()),
@@ -166,25 +163,16 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 /// Does what follows from the writes, a step at a time, so that requests come in between.
 async fn collect(shared: Arc<Shared>) {
+    let mut changed = shared.changed.subscribe();
     loop {
         // The lock is given back with each step.
         while shared.state.lock().collect(unix_seconds()) {
             shared.changed.send_modify(|writes| *writes += 1);
             tokio::task::yield_now().await;
         }
-        shared.work.notified().await;
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Tells whom a write concerns: the watches, and whoever does what follows from it.
-    pub(crate) fn tell(&self, has_work: bool) {
-        if has_work {
-            self.work.notify_one();
+        if changed.changed().await.is_err() {
+            return;
         }
-        self.changed.send_modify(|writes| *writes += 1);
     }
 }
 
@@ -221,11 +209,8 @@ impl Handle {
 
     /// Reads or writes the state directly; watches learn of it.
     pub fn apply<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let (result, has_work) = {
-            let state = &mut *self.shared.state.lock();
-            (change(state), state.has_work())
-        };
-        self.shared.tell(has_work);
+        let result = change(&mut self.shared.state.lock());
+        self.shared.changed.send_modify(|writes| *writes += 1);
         result
     }
 
@@ -272,12 +257,8 @@ impl Handle {
                     _ = ticks.tick() => {}
                     _ = stop.changed() => return,
                 }
-                let has_work = {
-                    let state = &mut *shared.state.lock();
-                    churn.step(state, unix_seconds());
-                    state.has_work()
-                };
-                shared.tell(has_work);
+                churn.step(&mut shared.state.lock(), unix_seconds());
+                shared.changed.send_modify(|writes| *writes += 1);
             }
         });
     }

@@ -75,12 +75,11 @@ pub(super) async fn answer(
     let form = accept::form(request.headers(), query, &row, subject)?;
     let received = receive(query, request, form).await?;
     let prepared = received.prepare(target, &row)?;
-    let (answered, has_work) = {
+    let answered = {
         let state = &mut *shared.state.lock();
-        let answered = act(state, target, &received, prepared)?;
-        (answered, state.has_work())
-    };
-    shared.tell(has_work);
+        act(state, target, &received, prepared)
+    }?;
+    shared.changed.send_modify(|writes| *writes += 1);
     Ok(answered)
 }
 

@@ -161,6 +161,9 @@ impl State {
     /// An object as a kind shows it in a form, as of a time in seconds since 1970, as JSON.
     #[must_use]
     pub fn printed(&self, resource: usize, object: &Stored, form: Form, now: u64) -> Vec<u8> {
+        if form == Form::Plain {
+            return self.shown(resource, object);
+        }
         let mut out = Vec::with_capacity(object.item().len() + 64);
         let printer = Printer::new(form, self.kind(resource), now);
         printer.write_full(&self.places[resource].view, object, true, &mut out);
