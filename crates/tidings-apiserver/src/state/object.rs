@@ -23,6 +23,8 @@ pub struct Stored {
     style: Style,
     /// The labels' JSON, or nothing.
     labels: Box<str>,
+    /// Whether every label is a text, as it should be.
+    has_plain_labels: bool,
     fields: Box<[Box<str>]>,
     /// The uids of its owners.
     pub(crate) owners: Box<[String]>,
@@ -58,6 +60,8 @@ impl Stored {
             }
             _ => String::new(),
         };
+        let all = document["metadata"]["labels"].as_object();
+        let has_plain_labels = all.is_none_or(|all| all.values().all(Value::is_string));
         let fields = row.fields.iter().map(|field| {
             let mut steps = field.path.split('.');
             let value = steps.try_fold(&document, |value, step| value.get(step));
@@ -79,6 +83,7 @@ impl Stored {
             owners: owners(&document),
             style: row.style,
             labels: labels.into(),
+            has_plain_labels,
         }
     }
 
@@ -257,9 +262,11 @@ pub(crate) struct Selection {
     pub(crate) namespace: Option<String>,
     labels: LabelSelector,
     fields: FieldSelector,
-    /// What the labels' JSON must contain, so that most objects are passed over without reading it: a
-    /// quote within a text is escaped, so a pair that a map of texts has stands there as it is.
+    /// What the labels' JSON must contain, so that it need not be read: a quote within a text is escaped,
+    /// so a map of texts has a pair exactly when the pair stands there.
     pairs: Vec<String>,
+    /// Whether there is nothing to ask of labels but those.
+    has_pairs_only: bool,
 }
 
 impl Selection {
@@ -276,8 +283,10 @@ impl Selection {
             let key = Value::from(requirement.key());
             Some(format!("{key}:{}", Value::from(value.as_str())))
         });
+        let pairs: Vec<String> = equal.collect();
         Self {
-            pairs: equal.collect(),
+            has_pairs_only: pairs.len() == labels.requirements().len(),
+            pairs,
             namespace,
             labels,
             fields,
@@ -288,13 +297,19 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    fn matches_labels(&self, object: &Stored) -> bool {
+        let has = |pair: &String| object.labels.contains(pair.as_str());
+        self.pairs.iter().all(has)
+            && ((self.has_pairs_only && object.has_plain_labels)
+                || self.labels.matches_labels_json(&object.labels))
+    }
+
     pub(crate) fn matches(&self, row: &KindRow, object: &Stored) -> bool {
         let here = self
             .namespace
             .as_ref()
             .is_none_or(|ns| *ns == object.namespace);
-        here && self.pairs.iter().all(|pair| object.labels.contains(pair))
-            && self.labels.matches_labels_json(&object.labels)
+        here && self.matches_labels(object)
             && self.fields.matches(|path| match path {
                 "metadata.name" => Some(object.name.as_str()),
                 "metadata.namespace" => Some(object.namespace.as_str()),

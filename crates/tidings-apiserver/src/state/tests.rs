@@ -511,6 +511,7 @@ fn labels_are_found_whatever_they_look_like_as_json() {
         ("d", json!({ "deep": { "app": "x" } })),
         ("e", json!({ "app": "" })),
         ("f", json!(null)),
+        ("g", json!({ "app": "y", "deep": { "app": "x" } })),
     ] {
         let map = json!({ "metadata": { "name": name, "labels": labels } });
         let created = bench
@@ -523,7 +524,7 @@ fn labels_are_found_whatever_they_look_like_as_json() {
         ("app==x,tier=y", "a"),
         ("app=x,tier=z", ""),
         ("app=", "e"),
-        ("app!=x", "b c d e f"),
+        ("app!=x", "b c d e f g"),
         ("app in (x,xx)", "a b"),
     ] {
         let query = ListQuery {
