@@ -109,6 +109,7 @@ async fn a_connection_that_says_nothing_is_closed() {
     server.shutdown().await;
 }
 
+#[cfg(feature = "tls")]
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_not_waited_for() {
     let config = Config {
