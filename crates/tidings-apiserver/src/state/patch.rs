@@ -62,7 +62,7 @@ impl State {
         part: Part,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         if patch == Patch::Apply {
             let config = parse_applied(&row, body)?;
             typed_config(&row, key, &config, terms)?;
@@ -104,7 +104,7 @@ impl State {
         part: Part,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let name = key.rsplit('/').next().unwrap_or(key).to_owned();
         let namespace = key
             .rsplit_once('/')
