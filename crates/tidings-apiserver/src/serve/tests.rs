@@ -250,7 +250,8 @@ async fn pr_l21_an_abrupt_cut_has_no_last_chunk() {
 #[tokio::test]
 async fn pr_n9_pr_n10_pr_n12_writes_over_http() {
     let server = server(Config::default()).await;
-    let pod = json!({ "metadata": { "name": "a" }, "spec": { "nodeName": "n" }, "status": {} });
+    let spec = json!({ "containers": [{ "name": "c", "image": "i" }] });
+    let pod = json!({ "metadata": { "name": "a" }, "spec": spec, "status": {} });
     let pod = pod.to_string();
     assert_eq!(
         code(&server, &format!("POST {IN_NAMESPACE}"), "", &pod).await,
@@ -262,25 +263,31 @@ async fn pr_n9_pr_n10_pr_n12_writes_over_http() {
     );
     let path = format!("{IN_NAMESPACE}/a");
     let merge = "Content-Type: application/merge-patch+json\r\n";
-    let both = r#"{"spec":{"nodeName":"m"},"status":{"phase":"Running"}}"#;
+    let both = r#"{"spec":{"activeDeadlineSeconds":9},"status":{"phase":"Running"}}"#;
     let request = format!("PATCH {path}/status");
     assert_eq!(code(&server, &request, merge, both).await, 200);
     let read = |body: Vec<u8>| serde_json::from_slice::<Value>(&body).unwrap();
     let pod = read(get(&server, &path, "").await.1);
     assert_eq!(
-        (&pod["spec"]["nodeName"], &pod["status"]["phase"]),
-        (&json!("n"), &json!("Running"))
+        (
+            &pod["spec"]["activeDeadlineSeconds"],
+            &pod["status"]["phase"]
+        ),
+        (&Value::Null, &json!("Running"))
     );
     assert_eq!(pod["metadata"]["generation"], 1);
-    let other = r#"{"spec":{"nodeName":"m"},"status":{"phase":"Failed"}}"#;
+    let other = r#"{"spec":{"activeDeadlineSeconds":9},"status":{"phase":"Failed"}}"#;
     assert_eq!(
         code(&server, &format!("PATCH {path}"), merge, other).await,
         200
     );
     let pod = read(get(&server, &path, "").await.1);
     assert_eq!(
-        (&pod["spec"]["nodeName"], &pod["status"]["phase"]),
-        (&json!("m"), &json!("Running"))
+        (
+            &pod["spec"]["activeDeadlineSeconds"],
+            &pod["status"]["phase"]
+        ),
+        (&json!(9), &json!("Running"))
     );
     assert_eq!(pod["metadata"]["generation"], 2);
     let strategic = "Content-Type: application/strategic-merge-patch+json\r\n";
@@ -367,7 +374,7 @@ async fn the_levers_refuse_double_and_lie() {
     });
     let (head, body) = get(&server, PODS, "").await;
     assert!(head.to_lowercase().contains("retry-after: 7"), "{head}");
-    assert_eq!(body, b"Too many requests, please try again later.");
+    assert_eq!(body, b"Too many requests, please try again later.\n");
     let (_, body) = get(&server, PODS, "").await;
     let list: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(list["metadata"]["resourceVersion"], "1");

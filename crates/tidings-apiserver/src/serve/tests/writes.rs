@@ -198,7 +198,9 @@ async fn collections_are_deleted_by_selector() {
 async fn replicas_have_an_endpoint_of_their_own() {
     let server = server(Config::default()).await;
     let path = "/apis/apps/v1/namespaces/default/deployments";
-    let spec = json!({ "selector": { "matchLabels": { "app": "d" } }, "template": {} });
+    let template = json!({ "metadata": { "labels": { "app": "d" } },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+    let spec = json!({ "selector": { "matchLabels": { "app": "d" } }, "template": template });
     create(
         &server,
         path,
