@@ -6,6 +6,7 @@
 
 mod answers;
 mod cases;
+mod clients;
 mod cluster;
 mod command;
 mod controller;

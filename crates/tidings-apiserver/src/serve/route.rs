@@ -402,9 +402,10 @@ async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
+    // As there: a coding with a quality is not looked at.
     text(headers, header::ACCEPT_ENCODING)
         .split(',')
-        .any(|coding| coding.split(';').next().unwrap_or("").trim() == "gzip")
+        .any(|coding| coding.trim() == "gzip")
 }
 
 const ENDPOINTS: &str =

@@ -133,7 +133,10 @@ async fn receive(
     let content_type = text(header::CONTENT_TYPE);
     let agent = text(header::USER_AGENT);
     // A client that does not say who manages is known by the beginning of its agent.
-    let agent = agent.split('/').next().unwrap_or_default().to_owned();
+    let agent = match agent.split('/').next().unwrap_or_default() {
+        "" => "unknown".to_owned(),
+        agent => agent.to_owned(),
+    };
     let method = request.method().as_str().to_owned();
     let body = body(shared, request).await?;
     let given = query.iter().find(|(name, _)| name == "fieldManager");
@@ -212,7 +215,8 @@ impl Received {
             return Err(self.bad_option("FieldValueRequired", "fieldManager", message));
         }
         let force = self.option("force") == Some("true");
-        if force && patch.is_some_and(|patch| patch != Patch::Apply) {
+        let is_patch = patch.is_some_and(|patch| patch != Patch::Apply);
+        if is_patch && self.option("force").is_some_and(|it| !it.is_empty()) {
             let message = "Forbidden: may not be specified for non-apply patch".to_owned();
             return Err(self.bad_option("FieldValueForbidden", "force", message));
         }
@@ -341,6 +345,16 @@ impl Received {
         Ok(parsed)
     }
 
+    /// The body of a write to a scale, as JSON: patches are, and a scale may come in protobuf.
+    fn scale(&self, patch: Option<Patch>) -> Result<Bytes, Refusal> {
+        if patch.is_some() || self.content_type != PROTOBUF {
+            return Ok(self.body.clone());
+        }
+        let scale = protobuf::parse(&self.body);
+        let scale = scale.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        Ok(scale.to_string().into())
+    }
+
     fn patch(&self, row: &KindRow) -> Result<Patch, Refusal> {
         match self.content_type.as_str() {
             "application/apply-patch+yaml" => Ok(Patch::Apply),
@@ -374,6 +388,14 @@ impl Received {
         self.check_dry_run(&options)?;
         let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
         let given = options["propagationPolicy"].as_str();
+        if let Some(given) = given
+            && options["orphanDependents"].is_boolean()
+        {
+            let message = format!(
+                "Invalid value: \"{given}\": orphanDependents and deletionPropagation cannot be both set"
+            );
+            return Err(self.bad_option("FieldValueInvalid", "propagationPolicy", message));
+        }
         let propagation = match given.or_else(|| self.option("propagationPolicy")) {
             None | Some("") if options["orphanDependents"] == true => Some(Propagation::Orphan),
             None | Some("") => None,
@@ -484,7 +506,8 @@ fn act(
     }
     let outcome = match (target.subresource, patch) {
         (Subresource::Scale, patch) => {
-            state.rescale(resource, &key, patch, &received.body, &terms)?
+            let body = received.scale(patch)?;
+            state.rescale(resource, &key, patch, &body, &terms)?
         }
         (_, Some(patch)) => {
             state.patch_with(resource, &key, patch, &received.body, part, &terms)?

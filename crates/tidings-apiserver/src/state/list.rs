@@ -496,6 +496,7 @@ pub(super) fn parse_version(text: &str) -> Result<Option<u64>, Refusal> {
 /// Kinds that convert their fields have words of their own.
 fn unknown_field(row: &KindRow, path: &str) -> String {
     match (&*row.group, row.fields.is_empty()) {
+        _ if row.is_custom() => format!("field label not supported: {path}"),
         ("" | "events.k8s.io", false) => format!("field label not supported: {path}"),
         ("batch", false) => format!("field label \"{path}\" not supported for {}", row.kind),
         _ => {

@@ -13,7 +13,7 @@ use tidings_api::frame::EventKind;
 use super::{
     State, Stored,
     history::Change,
-    list::{ListQuery, Match, parse_version},
+    list::{ListQuery, Match, not_a_version, parse_version},
     object::Selection,
     table::{Form, Printer},
 };
@@ -98,7 +98,10 @@ impl State {
         support: WatchListSupport,
     ) -> Result<Watch, Refusal> {
         let selection = self.selection(resource, &query.list)?;
-        let version = parse_version(&query.list.resource_version)?;
+        let version = parse_version(&query.list.resource_version);
+        // A list says 400 of the same.
+        let version = version
+            .map_err(|_| Refusal::new(500, "", not_a_version(&query.list.resource_version)))?;
         let legacy = version.unwrap_or(0) == 0;
         let mut asked = query.send_initial_events.unwrap_or(false);
         match support {

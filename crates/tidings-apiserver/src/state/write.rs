@@ -449,18 +449,29 @@ pub(super) fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Re
     let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
     let version = said("resourceVersion");
     if !version.is_empty() && version.parse::<u64>().is_err() {
-        let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-        return Err(Refusal::new(500, "", message));
+        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Refusal::new(500, "", why));
     }
     if !matches!(version, "" | "0") && version != old.rv.to_string() {
         return Err(Refusal::modified(row, &old.name));
     }
     if !said("uid").is_empty() && said("uid") != old.uid {
+        // The path of its storage: custom kinds have their group in it.
+        let group = if row.is_custom() {
+            format!("{}/", row.group)
+        } else {
+            String::new()
+        };
+        let namespace = if row.namespaced {
+            format!("{}/", old.namespace)
+        } else {
+            String::new()
+        };
         let why = format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, \
+            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{namespace}{}, ResourceVersion: 0, \
              AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
             row.plural,
-            old.key,
+            old.name,
             said("uid"),
             old.uid
         );
@@ -495,6 +506,11 @@ fn set_or_remove(document: &mut Value, field: &str, value: &Value) {
 /// pr-N10: the generation moves on all but metadata and status.
 fn count_generation(row: &KindRow, was: &Value, document: &mut Value) {
     if !row.generation {
+        set_or_remove(
+            &mut document["metadata"],
+            "generation",
+            &was["metadata"]["generation"],
+        );
         return;
     }
     let counts = |name: &str| !(name == "metadata" || (name == "status" && row.status));
