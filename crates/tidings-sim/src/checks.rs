@@ -182,7 +182,8 @@ impl World {
                     let line = format_args!("i{index} h{number} {word} {key}@{version}");
                     self.trace.line(now, line);
                 }
-                if index == 0 && number == 0 {
+                // A controller cannot do anything about what it cannot read.
+                if index == 0 && number == 0 && told.word != "poison" {
                     self.workers.hear(told.key);
                 }
             }

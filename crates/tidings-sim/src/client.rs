@@ -321,10 +321,14 @@ impl World {
         if informer.held_until <= now {
             informer.pipeline.hold(false);
         }
-        self.feed(index, Input::Tick);
+        // The driver looks at its link first: handlers that always have work do not keep it from
+        // reading.
         let ids = [self.informers[index].stream, self.informers[index].probe];
         for id in ids.into_iter().flatten() {
             self.deliver(id);
+        }
+        if self.informers[index].busy_until <= now {
+            self.feed(index, Input::Tick);
         }
     }
 

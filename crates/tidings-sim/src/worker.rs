@@ -28,7 +28,9 @@ pub(crate) struct Workers {
     rng: fastrand::Rng,
     heard: Vec<String>,
     in_hand: BTreeSet<String>,
+    /// Until when a key was put off, and those whose time came while they were in hand.
     put_off: BTreeMap<String, Instant>,
+    came: BTreeSet<String>,
     /// What was seen of each key at its last reconcile.
     seen: BTreeMap<String, Option<(String, String)>>,
     /// When the queue is looked at next.
@@ -59,6 +61,7 @@ impl Workers {
             heard: Vec::new(),
             in_hand: BTreeSet::new(),
             put_off: BTreeMap::new(),
+            came: BTreeSet::new(),
             seen: BTreeMap::new(),
             alarm: Instant::FAR_FUTURE,
             incarnation: 0,
@@ -94,9 +97,32 @@ impl Workers {
         )
     }
 
-    fn put_off(&mut self, key: &str, until: Instant) {
+    /// An addition takes back what was put off; what had come already stays.
+    fn note_added(&mut self, now: Instant, key: &str) {
+        if self.put_off.remove(key).is_some_and(|due| due <= now) {
+            self.came.insert(key.to_owned());
+        }
+    }
+
+    /// The earliest of several times counts.
+    fn put_off(&mut self, now: Instant, key: &str, until: Instant) {
+        if self.put_off.get(key).is_some_and(|due| *due <= now) {
+            self.put_off.remove(key);
+            self.came.insert(key.to_owned());
+        }
         let earliest = self.put_off.entry(key.to_owned()).or_insert(until);
         *earliest = (*earliest).min(until);
+    }
+
+    /// K2: until when a key is put off that is handed out as if its time had come.
+    fn is_early(&mut self, now: Instant, key: &str, reason: Reason) -> Option<Instant> {
+        let came = self.came.remove(key);
+        let due = self.put_off.get(key).copied();
+        if due.is_some_and(|due| due <= now) {
+            self.put_off.remove(key);
+        }
+        let is_late = matches!(reason, Reason::Delayed | Reason::Retry(_));
+        due.filter(|due| is_late && !came && *due > now)
     }
 }
 
@@ -110,7 +136,7 @@ impl World {
         }
         for key in heard {
             if self.workers.queue.add(now, &key) != Added::Ignored {
-                self.workers.put_off.remove(&key);
+                self.workers.note_added(now, &key);
             }
         }
         self.plan(now, Step::Work);
@@ -134,9 +160,7 @@ impl World {
                 let what = "two workers have it".to_owned();
                 return self.violate("INV-S12", &taken.key, what);
             }
-            let due = self.workers.put_off.remove(&taken.key);
-            let is_late = matches!(taken.reason, Reason::Delayed | Reason::Retry(_));
-            if let Some(due) = due.filter(|due| is_late && *due > now) {
+            if let Some(due) = self.workers.is_early(now, &taken.key, taken.reason) {
                 let what = format!("it was put off until {due}");
                 return self.violate("INV-S12", &taken.key, what);
             }
@@ -164,6 +188,7 @@ impl World {
     fn look(&self, key: &str) -> Option<(String, String)> {
         let reader = self.informers.first()?.pipeline.indexer().reader();
         let entry = reader.get(key)?;
+        entry.effective()?;
         let object = &entry.object;
         Some((
             object.uid().to_owned(),
@@ -186,7 +211,7 @@ impl World {
             && self.workers.rng.u8(..self.workers.failures) == 0;
         if fails {
             if let Some(delay) = self.workers.queue.add_rate_limited(now, &job.key) {
-                self.workers.put_off(&job.key, now + delay);
+                self.workers.put_off(now, &job.key, now + delay);
             }
         } else {
             self.workers.queue.forget(&job.key);
@@ -199,7 +224,7 @@ impl World {
             if choice == 0 {
                 let delay = Duration::from_millis(self.workers.rng.u64(1..20_000));
                 self.workers.queue.add_after(now, &job.key, delay);
-                self.workers.put_off(&job.key, now + delay);
+                self.workers.put_off(now, &job.key, now + delay);
             }
         }
         self.workers.in_hand.remove(&job.key);
@@ -221,7 +246,11 @@ impl World {
         let snapshot = self.informers[0].pipeline.indexer().snapshot();
         let mut wrong = None;
         for (key, saw) in &self.workers.seen {
-            let is = snapshot.get(key).map(|entry| {
+            let entry = snapshot.get(key);
+            if entry.is_some_and(tidings_engine::entry::Entry::is_poisoned) {
+                continue;
+            }
+            let is = entry.map(|entry| {
                 let object = &entry.object;
                 (object.uid(), object.resource_version_text())
             });
@@ -231,7 +260,7 @@ impl World {
         }
         for entry in snapshot.iter() {
             let key = entry.object.key();
-            if !self.workers.seen.contains_key(key) && entry.effective().is_some() {
+            if !self.workers.seen.contains_key(key) && !entry.is_poisoned() {
                 wrong = Some((key.to_owned(), "it was never reconciled".to_owned()));
             }
         }

@@ -335,6 +335,9 @@ impl World {
         for informer in &mut self.informers {
             informer.calm(self.now);
         }
+        for connection in self.connections.values_mut() {
+            connection.drip = None;
+        }
         self.calm_election();
         self.cluster.create_definition();
         for number in 0..3 {
@@ -352,10 +355,16 @@ impl World {
                 self.bring_fault(index, Fault::Reset);
             }
         }
-        self.cluster.put_after_restore(0);
+        let versions = self.informers.iter().filter_map(|it| it.published);
+        // Higher than what anybody has, or has on its way.
+        let present = self.cluster.etcd.resource_version();
+        let last = versions.map(|(_, rv)| rv).max().unwrap_or(0).max(present);
+        while self.cluster.etcd.resource_version() <= last {
+            self.cluster.put_after_restore(0);
+        }
         self.cluster.compact();
         self.pump_all(None);
-        self.pass_until_level(Duration::from_secs(400), true);
+        self.pass_until_level(self.coverage.bound(), true);
         self.check_end();
     }
 

@@ -280,15 +280,9 @@ impl<P: Clone> Listener<P> {
     }
 
     fn tell_again(&mut self, entry: &Entry<P>, limits: &FanoutLimits, now: Instant) {
-        if entry.effective().is_some() {
-            self.call(
-                Event::Updated {
-                    old: entry,
-                    new: entry,
-                },
-                limits,
-                now,
-            );
+        if let Some(good) = entry.last_good() {
+            let (old, new) = (&good, &good);
+            self.call(Event::Updated { old, new }, limits, now);
         }
     }
 
