@@ -20,7 +20,7 @@ use crate::{
 #[must_use]
 pub fn case(seed: u64) -> Case {
     let mut rng = Rng::with_seed(seed);
-    let mut swarm = Swarm::draw(&mut rng);
+    let swarm = Swarm::draw(&mut rng);
     let knobs = knobs(&mut rng, seed);
     let length = rng.usize(20..140);
     let mut ops = Vec::with_capacity(length);
@@ -75,7 +75,7 @@ impl Swarm {
         }
     }
 
-    fn op(&mut self, rng: &mut Rng, knobs: &Knobs) -> Op {
+    fn op(&self, rng: &mut Rng, knobs: &Knobs) -> Op {
         let choice = rng.u8(..12);
         if choice < self.writes {
             return self.write(rng);

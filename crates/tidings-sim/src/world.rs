@@ -52,8 +52,9 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     pub(crate) coverage: Coverage,
     pub(crate) violation: Option<Violation>,
-    /// How many times etcd was restored.
+    /// How many times etcd was restored, and when last.
     pub(crate) restores: u64,
+    pub(crate) restored_at: Option<Instant>,
 }
 
 /// What is to happen.
@@ -129,6 +130,7 @@ impl World {
             coverage: Coverage::default(),
             violation: None,
             restores: 0,
+            restored_at: None,
         };
         for index in 0..world.case.ops.len() {
             let at = world.case.ops[index].at;
@@ -310,6 +312,7 @@ impl World {
             return;
         }
         self.restores += 1;
+        self.restored_at = Some(self.now);
         self.tally.restores += 1;
         for informer in &self.informers {
             informer.note_restore();
@@ -355,11 +358,9 @@ impl World {
                 self.bring_fault(index, Fault::Reset);
             }
         }
-        let versions = self.informers.iter().filter_map(|it| it.published);
         // Higher than what anybody has, or has on its way.
-        let present = self.cluster.etcd.resource_version();
-        let last = versions.map(|(_, rv)| rv).max().unwrap_or(0).max(present);
-        while self.cluster.etcd.resource_version() <= last {
+        let highest = self.cluster.highest();
+        while self.cluster.etcd.resource_version() <= highest {
             self.cluster.put_after_restore(0);
         }
         self.cluster.compact();
