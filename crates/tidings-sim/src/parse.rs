@@ -190,6 +190,7 @@ fn op(words: &Words<'_>) -> Read<Op> {
         "fault" => Op::Fault {
             informer: words.numbered(1, 'i')?,
             fault: fault(words)?,
+            late: words.has("late"),
         },
         "pause" | "fall" | "step-back" | "cut-off" => return candidate_op(words),
         _ => return informer_op(words),

@@ -269,7 +269,11 @@ impl World {
                 self.after_write();
             }
             Op::Lag { .. } | Op::Stick { .. } | Op::WatchLists { .. } => self.change_server(&op),
-            Op::Fault { informer, fault } => self.bring_fault(usize::from(informer), fault),
+            Op::Fault {
+                informer,
+                fault,
+                late,
+            } => self.bring_fault(usize::from(informer), fault, late),
             Op::AddHandler { .. } | Op::RemoveHandler { .. } | Op::Resync { .. } => {
                 self.change_handlers(&op);
             }
@@ -355,7 +359,7 @@ impl World {
         // a version that is no more makes it take one.
         for index in 0..self.informers.len() {
             if self.informers[index].is_doubtful() {
-                self.bring_fault(index, Fault::Reset);
+                self.bring_fault(index, Fault::Reset, false);
             }
         }
         // Higher than what anybody has, or has on its way.
