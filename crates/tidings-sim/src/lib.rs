@@ -12,6 +12,7 @@
 //! What is simulated is what is shipped: lists and watches are bytes of the embedded server's state, cut
 //! anywhere, and go through the ingest and the pipeline of the engine as in the driver.
 
+pub mod catalogue;
 mod checks;
 mod client;
 mod cluster;
@@ -46,3 +47,6 @@ pub use self::{
     shrink::shrink,
     tally::Tally,
 };
+
+#[cfg(test)]
+mod tests;
