@@ -3,8 +3,8 @@
 //! Does not decide what a key needs: a worker reads the store of the first informer, remembers what it
 //! saw, and now and then writes to the object.
 //!
-//! K1  No key is in the hands of two workers (INV-S12a).
-//! K2  No key is handed out before the earliest time for which it was put off (INV-S12d).
+//! K1  No key is in the hands of two workers (INV-S12).
+//! K2  No key is handed out before the earliest time for which it was put off (INV-S12).
 //! K3  What a worker saw last of each key is, in the end, what the store has (INV-L4).
 
 use std::{
