@@ -23,6 +23,7 @@ use tidings_api::frame::EventKind;
 use super::Stored;
 
 /// One write, as watches see it.
+#[derive(Clone)]
 pub(super) struct Change {
     pub(super) rv: u64,
     pub(super) collection: usize,

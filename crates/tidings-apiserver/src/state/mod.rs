@@ -31,6 +31,7 @@ mod object;
 mod openapi;
 mod order;
 mod patch;
+mod replica;
 mod scale;
 mod schema;
 mod shape;
@@ -59,6 +60,7 @@ pub use self::{
     list::{ListQuery, Match, Page, Snapshot},
     object::Stored,
     patch::Patch,
+    replica::Changed,
     schema::Schema,
     table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
