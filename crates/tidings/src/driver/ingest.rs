@@ -11,7 +11,7 @@ use tidings_api::{
     Instant, Object, ResourceVersion,
     frame::Frame,
     object::Parts,
-    page::PageEvent,
+    page::{PageError, PageEvent},
     scan::{Item, Scanned, Unusable},
 };
 use tidings_engine::{
@@ -103,7 +103,13 @@ impl<P: Payload> Ingest<P> {
                 Err(error) => Err(ended_early(error)),
             },
             Decoder::Page(page) => {
-                let end = page.finish().map_err(ended_early)?;
+                let end = page.finish().map_err(|error| Failure {
+                    kind: match error {
+                        PageError::Truncated { .. } => FailureKind::Transport,
+                        _ => FailureKind::Undecodable,
+                    },
+                    message: error.to_string(),
+                })?;
                 self.kinds.handle_end().map_err(|message| Failure {
                     kind: FailureKind::Undecodable,
                     message,
