@@ -122,7 +122,7 @@ fn sec_18_a_million_levels_in_a_list() {
     };
     Row::new(Place::List, script)
         .spoils("nested too deep")
-        .is_believed()
+        .believed()
         .peak(4 * MIB)
         .run();
 }
@@ -141,7 +141,7 @@ fn sec_18_a_million_levels_in_a_frame() {
     Row::new(Place::Watch, script)
         .spoils("nested too deep")
         .rounds(1)
-        .is_believed()
+        .believed()
         .peak(4 * MIB)
         .run();
 }
@@ -190,7 +190,7 @@ fn a_hundred_thousand_chunks_of_one_byte() {
     };
     Row::new(Place::Watch, script)
         .until(|state| state.bytes_received > 100_000 && state.stats.events > 400)
-        .is_believed()
+        .believed()
         .peak(MIB)
         .run();
 }

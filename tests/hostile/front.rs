@@ -150,12 +150,13 @@ impl Server {
     }
 
     async fn play(&self, io: TcpStream, head: String) {
+        // Before the request is counted: the row may be over then, and go on to write.
+        let version = (self.version)();
         let mut round = 0;
         self.front.hits.send_modify(|hits| {
             round = *hits;
             *hits += 1;
         });
-        let version = (self.version)();
         let exchange = Exchange {
             io,
             head,

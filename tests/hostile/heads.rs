@@ -111,7 +111,7 @@ fn sec_31_an_answer_that_nobody_asked_for() {
     Row::new(Place::List, script)
         .until(|state| state.objects == 1)
         .rounds(6)
-        .is_believed()
+        .believed()
         .run();
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Source: RFC 9113 section 6; the floods are those of RUSTSEC-2023-0034, -2024-0003 and -2024-0332.
 
+use std::time::Duration;
+
 use tidings::WakeReason::{Silent, Transport, Undecodable};
 use tokio::io::AsyncReadExt as _;
 
@@ -249,12 +251,38 @@ fn sec_14_a_bomb_of_headers() {
 
 #[test]
 fn sec_14_early_hints_without_end() {
+    // The reader forgets them, but what comes between two of its turns is held: it does not grow with
+    // the time that the flood lasts, nor does it shrink below what the connection's task may read.
     row(nothing, |stream| {
         frame(HEADERS, END_HEADERS, stream, EARLY_HINTS)
     })
-    .troubles(Transport, "n answer")
-    .peak(4 * MIB)
+    .with(|setup| {
+        setup.reflector.silence_max = Duration::from_secs(60);
+        setup.client.timeouts.head = Duration::from_millis(500);
+    })
+    .troubles(Transport, "waiting for the head of an answer")
+    .peak(96 * MIB)
     .run();
+}
+
+#[test]
+fn a_body_before_its_head() {
+    for before in [b"".as_slice(), EARLY_HINTS] {
+        row(
+            move |stream| {
+                let mut frames = Vec::new();
+                if !before.is_empty() {
+                    frames = frame(HEADERS, END_HEADERS, stream, before);
+                }
+                frames.extend(frame(DATA, 0, stream, b"{}"));
+                frames.extend(accepted(stream));
+                frames
+            },
+            nothing,
+        )
+        .troubles(Transport, "ended before an answer came")
+        .run();
+    }
 }
 
 #[test]

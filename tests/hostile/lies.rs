@@ -63,7 +63,7 @@ fn pr_r2_versions_that_are_no_numbers() {
     // Opaque ones are legal and compare for nothing: a list of them is believed.
     lists(|_| list(&[object("a", "x-1"), object("z", "-7")], "one"))
         .until(|state| state.objects == 2)
-        .is_believed()
+        .believed()
         .run();
 }
 
@@ -72,7 +72,7 @@ fn pr_r1_versions_of_forty_digits() {
     let huge = |digit: &str| "9".to_owned() + &digit.repeat(39);
     lists(move |_| list(&[object("a", huge("1")), object("z", huge("2"))], huge("3")))
         .until(|state| state.objects == 2)
-        .is_believed()
+        .believed()
         .run();
 }
 
@@ -90,7 +90,7 @@ fn pr_e13_one_version_for_all_events() {
         (0..100).map(one).collect()
     })
     .until(|state| state.objects == 103)
-    .is_believed()
+    .believed()
     .run();
 }
 
@@ -120,7 +120,7 @@ fn inv_s4_lists_whose_versions_go_back_and_forth() {
 fn pr_f14_bookmarks_of_the_future() {
     frames(|version| bookmark(version + 1_000_000_000_000))
         .until(|state| state.stats.bookmarks > 0)
-        .is_believed()
+        .believed()
         .run();
 }
 
@@ -134,7 +134,7 @@ fn pr_e11_bookmarks_without_end() {
     Row::new(Place::Watch, script)
         .until(|state| state.stats.bookmarks > 300_000)
         .peak(2 * MIB)
-        .is_believed()
+        .believed()
         .run();
 }
 
@@ -144,7 +144,7 @@ fn pr_e11_bookmarks_without_end() {
 fn pr_l13_the_same_item_twice() {
     lists(|version| list(&[object("a", 9), object("b", 9), object("a", 9)], version))
         .until(|state| state.objects == 2)
-        .is_believed()
+        .believed()
         .run();
 }
 
@@ -155,7 +155,7 @@ fn cg_p8_one_key_with_two_uids_in_one_list() {
         list(&twins, version)
     })
     .until(|state| state.objects == 1)
-    .is_believed()
+    .believed()
     .run();
 }
 
@@ -167,7 +167,7 @@ fn cg_p8_one_key_with_ever_new_uids() {
     })
     .until(|state| state.stats.events > 990 && state.objects == 3)
     .peak(MIB)
-    .is_believed()
+    .believed()
     .run();
 }
 
@@ -200,7 +200,7 @@ fn cg_q1_deletions_of_what_never_was() {
     })
     .until(|state| state.dropped.unknown_delete >= 4999 && state.objects == 3)
     .peak(3 * MIB)
-    .is_believed()
+    .believed()
     .run();
 }
 
@@ -223,7 +223,7 @@ fn sec_19_names_and_uids_of_a_megabyte() {
     })
     .spoils("too long")
     .rounds(1)
-    .is_believed()
+    .believed()
     .peak(4 * MIB)
     .run();
 }
@@ -238,7 +238,7 @@ fn sec_13_names_that_are_paths() {
     })
     .spoils("slash")
     .rounds(1)
-    .is_believed()
+    .believed()
     .run();
 }
 
@@ -275,10 +275,7 @@ fn pr_l13_a_continue_token_of_a_megabyte() {
         );
         format!("{}{}]}}", list_head(&meta), object("a", 9))
     })
-    .troubles(
-        tidings::WakeReason::Transport,
-        "of the request cannot be sent",
-    )
+    .troubles(Undecodable, "the continue token is too long, at byte ")
     .with(|setup| setup.reflector.list_mode = tidings::ListMode::Paged)
     .peak(16 * MIB)
     .run();
@@ -393,7 +390,7 @@ fn inv_l5_a_wait_of_thirty_years_is_a_minute() {
         }
         _ => false,
     })
-    .is_cut_short()
+    .cut_short()
     .run();
 }
 

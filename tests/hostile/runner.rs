@@ -47,8 +47,10 @@ pub(crate) struct Row {
     recovers: bool,
     is_believed: bool,
     guard: MutexGuard<'static, ()>,
-    set_up: Vec<Box<dyn FnOnce(&mut Setup)>>,
+    set_up: Vec<SetUp>,
 }
+
+type SetUp = Box<dyn FnOnce(&mut Setup)>;
 
 /// What a row may change about the informer.
 pub(crate) struct Setup {
@@ -136,13 +138,13 @@ impl Row {
 
     /// What it says is well-formed and new, so nobody can tell before the next list. The versions that it
     /// made up are those of the future, and the silence there is probed soon.
-    pub(crate) fn is_believed(mut self) -> Self {
+    pub(crate) fn believed(mut self) -> Self {
         self.is_believed = true;
         self
     }
 
     /// Its recovery takes longer than a test may.
-    pub(crate) fn is_cut_short(mut self) -> Self {
+    pub(crate) fn cut_short(mut self) -> Self {
         self.recovers = false;
         self
     }
@@ -197,7 +199,7 @@ impl Row {
         watch(&handle, &front, &self.expected, self.rounds).await;
         let peak = MEMORY.peak_usage().saturating_sub(baseline);
         let (requests, lasted) = (*front.hits().borrow(), began.elapsed());
-        report(requests, peak, lasted);
+        report(&self.expected, requests, peak, lasted);
         // Each attempt is at most a list and a watch; the first one comes without a delay.
         let allowed = 2 * attempts_max(&backoff, lasted) + 3;
         assert!(
@@ -361,12 +363,19 @@ fn attempts_max(backoff: &BackoffConfig, time: Duration) -> u32 {
     attempts
 }
 
-fn report(requests: u32, peak: usize, lasted: Duration) {
+/// A line of the table in docs/src/failure/hostile-servers.md: what is looked for in what the informer
+/// says, requests, the peak in KiB, milliseconds.
+fn report(expected: &Expected, requests: u32, peak: usize, lasted: Duration) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();
     let name = name.rsplit("::").next().unwrap_or_default();
+    let says = match expected {
+        Expected::Trouble(reason, words) => format!("`{reason:?}`: {words}"),
+        Expected::Bad(words) => format!("`bad_input`: {words}"),
+        Expected::State(_) => "nothing is asked for".to_owned(),
+    };
     let (kib, millis) = (peak.div_ceil(KIB), lasted.as_millis());
-    eprintln!("| `{name}` | {requests} | {kib} | {millis} |");
+    eprintln!("| `{name}` | {says} | {requests} | {kib} | {millis} |");
 }
 
 fn count_panics() {
