@@ -49,7 +49,7 @@ pub use self::{
 use crate::{
     churn::Churn,
     seed::Seed,
-    state::{Checkpoint, State},
+    state::{Checkpoint, HistorySize, State},
 };
 
 /// How to serve.
@@ -386,6 +386,12 @@ impl Handle {
         let result = change(&mut self.shared.state.lock());
         self.shared.changed.send_modify(|writes| *writes += 1);
         result
+    }
+
+    /// How much the history of changes holds, apart from the objects that there are.
+    #[must_use]
+    pub fn history_size(&self) -> HistorySize {
+        self.shared.state.lock().history_size()
     }
 
     /// Runs the scripted churn until the server stops: `pods` to begin with, then a step a period.

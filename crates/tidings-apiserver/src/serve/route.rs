@@ -239,16 +239,14 @@ async fn collection(
         (body, gzip)
     } else {
         wait_until_fresh(shared, &list).await;
-        let mut page = {
-            let state = shared.state.lock();
-            let page = state.list(target.resource, &list)?;
-            page.printed(state.kind(target.resource), form, unix_seconds())
-        };
+        let snapshot = shared.state.lock().snapshot(target.resource, &list)?;
+        // The walk is long: writers and watches go on meanwhile.
+        let mut page = snapshot.printed(form, unix_seconds());
         let mut faults = shared.faults.lock();
         if let Some(version) = faults.list_version.take() {
             page.claim_version(&version);
         }
-        let is_large = form == Form::Plain && page.bytes_len() > GZIP_BYTES_MIN;
+        let is_large = form == Form::Plain && page.is_longer_than(GZIP_BYTES_MIN);
         let gzip = gzip && shared.config.list_gzip && is_large;
         let way = Way {
             chunk_bytes: faults.chunk_bytes,

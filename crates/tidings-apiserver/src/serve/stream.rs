@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -81,6 +81,16 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Whole(None))
     }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            // So that it is sent with its length, in one piece with the head.
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Stream(..) => SizeHint::default(),
+        }
+    }
 }
 
 /// A list body, made while it is sent.
@@ -88,7 +98,8 @@ impl http_body::Body for Body {
 /// A client that takes nothing for as long as a request may last loses the connection, or over HTTP/2 the
 /// stream (pr-L21).
 pub(super) fn list(connection: Option<&Arc<Connection>>, page: Page, way: Way) -> Body {
-    let (pipe, body) = Pipe::new(connection, way, |shared| shared.config.request_timeout);
+    let patience = |shared: &Shared| shared.config.request_timeout;
+    let (pipe, body) = Pipe::new(connection, way, LIST_CHANNEL_LEN, patience);
     tokio::spawn(async move {
         let mut left = way.truncate.unwrap_or(usize::MAX);
         let mut encoder = way
@@ -139,7 +150,8 @@ pub(super) fn watching(
             watch.forget_end_bookmark();
         }
     }
-    let (pipe, body) = Pipe::new(Some(connection), way, |shared| shared.config.stall_max);
+    let patience = |shared: &Shared| shared.config.stall_max;
+    let (pipe, body) = Pipe::new(Some(connection), way, CHANNEL_LEN, patience);
     tokio::spawn(async move {
         let mut stop = shared.stop.clone();
         let mut cut = guard.watch.cut.subscribe();
@@ -182,9 +194,10 @@ impl Pipe {
     fn new(
         connection: Option<&Arc<Connection>>,
         way: Way,
+        chunks: usize,
         stall_max: impl Fn(&Shared) -> Duration,
     ) -> (Self, Body) {
-        let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
+        let (sender, receiver) = mpsc::channel(chunks);
         let broken = Arc::<Broken>::default();
         let body = Body::Stream(receiver, Arc::clone(&broken));
         let connection = connection.map(|it| (Arc::clone(it), stall_max(&it.shared)));
@@ -357,5 +370,8 @@ pub(super) type Never = Infallible;
 const HALF_A_FRAME: &[u8] = br#"{"type":"MODIFIED","object":{"metadata":{"name":"#;
 const BREAK_PAUSE: Duration = Duration::from_millis(100);
 const CHANNEL_LEN: usize = 16;
-const LIST_CHUNK_BYTES: usize = 256 << 10;
+/// Chunks of a list that wait for its client, who may be slow: enough to make one while another is sent.
+const LIST_CHANNEL_LEN: usize = 2;
+/// Below what malloc takes from the system anew each time, and small enough for a core's own cache.
+const LIST_CHUNK_BYTES: usize = 64 << 10;
 const WATCH_CHUNK_BYTES: usize = 64 << 10;

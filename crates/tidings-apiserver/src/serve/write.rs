@@ -50,6 +50,14 @@ struct Received {
     form: Form,
 }
 
+/// The same, read.
+struct Prepared<'a> {
+    patch: Option<Patch>,
+    terms: Terms<'a>,
+    /// The object that is to be, where the body is one.
+    document: Option<Value>,
+}
+
 /// Answers one write.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
@@ -57,24 +65,19 @@ pub(super) async fn answer(
     query: &[(String, String)],
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
-    let is_bare = target.namespace.is_none() && {
-        let state = shared.state.lock();
-        state.kind(target.resource).namespaced
-    };
+    let row = shared.state.lock().row(target.resource);
+    let is_bare = target.namespace.is_none() && row.namespaced;
     check_method(request.method().as_str(), target, is_bare)?;
-    let form = {
-        let state = shared.state.lock();
-        let row = state.kind(target.resource);
-        let subject = match (request.method().as_str(), &target.name) {
-            ("DELETE", None) => Subject::List,
-            _ => Subject::Object,
-        };
-        accept::form(request.headers(), query, row, subject)?
+    let subject = match (request.method().as_str(), &target.name) {
+        ("DELETE", None) => Subject::List,
+        _ => Subject::Object,
     };
+    let form = accept::form(request.headers(), query, &row, subject)?;
     let received = receive(shared, query, request, form).await?;
+    let prepared = received.prepare(target, &row)?;
     let answered = {
         let state = &mut *shared.state.lock();
-        act(state, target, &received)
+        act(state, target, &received, prepared)
     }?;
     shared.changed.send_modify(|writes| *writes += 1);
     Ok(answered)
@@ -147,6 +150,26 @@ impl Received {
     fn option(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// What can be made of it without the state, which others wait for.
+    fn prepare(&self, target: &Target, row: &KindRow) -> Result<Prepared<'_>, Refusal> {
+        let patch = match self.method.as_str() {
+            "PATCH" => Some(self.patch(row)?),
+            _ => None,
+        };
+        let terms = self.terms(target, patch)?;
+        let is_object = match (self.method.as_str(), target.subresource) {
+            ("POST", _) => true,
+            ("PUT", subresource) => subresource != Subresource::Scale,
+            _ => false,
+        };
+        let document = is_object.then(|| self.document(row)).transpose()?;
+        Ok(Prepared {
+            patch,
+            terms,
+            document,
+        })
     }
 
     /// The kind of the options, for refusals of one.
@@ -307,21 +330,26 @@ impl Received {
     }
 }
 
-fn act(state: &mut State, target: &Target, received: &Received) -> Result<Response<Body>, Refusal> {
+fn act(
+    state: &mut State,
+    target: &Target,
+    received: &Received,
+    prepared: Prepared<'_>,
+) -> Result<Response<Body>, Refusal> {
     let resource = target.resource;
-    let row = state.kind(resource).clone();
+    let row = state.row(resource);
     let part = match target.subresource {
         Subresource::Status => Part::Status,
         Subresource::Main | Subresource::Scale => Part::Main,
     };
-    let patch = match received.method.as_str() {
-        "PATCH" => Some(received.patch(&row)?),
-        _ => None,
-    };
-    let mut terms = received.terms(target, patch)?;
+    let Prepared {
+        patch,
+        mut terms,
+        document,
+    } = prepared;
+    let document = document.unwrap_or_default();
     let Some(name) = &target.name else {
         if received.method == "POST" {
-            let document = received.document(&row)?;
             let namespace = target.namespace.as_deref();
             let outcome = state.create_with(resource, namespace, document, &terms)?;
             return Ok(written(state, target, &outcome, received.form));
@@ -350,10 +378,7 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         (_, Some(patch)) => {
             state.patch_with(resource, &key, patch, &received.body, part, &terms)?
         }
-        (_, None) => {
-            let document = received.document(&row)?;
-            state.update_with(resource, &key, document, part, &terms)?
-        }
+        (_, None) => state.update_with(resource, &key, document, part, &terms)?,
     };
     if target.subresource == Subresource::Scale {
         let scale = state.scale_of(resource, &outcome.object)?;
@@ -368,12 +393,13 @@ fn written(state: &State, target: &Target, outcome: &Outcome, form: Form) -> Res
         Effect::Deleted | Effect::Updated => StatusCode::OK,
     };
     let body = state.printed(target.resource, &outcome.object, form, unix_seconds());
-    let has_rules = body
-        .windows(RULES.len())
-        .any(|window| window == RULES.as_bytes());
     let is_definition = state.kind(target.resource).plural == "customresourcedefinitions";
+    let has_rules = is_definition
+        && body
+            .windows(RULES.len())
+            .any(|window| window == RULES.as_bytes());
     let mut response = json_response(code, body.into());
-    if is_definition && has_rules {
+    if has_rules {
         let warning = header::HeaderValue::from_static(
             "299 - \"this server stores x-kubernetes-validations, but does not evaluate them\"",
         );

@@ -244,11 +244,11 @@ impl State {
             place.served = is_served;
             match known {
                 Some(index) => {
-                    self.kinds[index] = row;
+                    self.kinds[index] = Arc::new(row);
                     self.places[index] = place;
                 }
                 None => {
-                    self.kinds.push(row);
+                    self.kinds.push(Arc::new(row));
                     self.places.push(place);
                 }
             }
