@@ -188,13 +188,12 @@ impl<P> Reflector<P> {
         };
         listing.last_progress = now;
         listing.remaining = remaining;
-        let Ok(version) = version else {
-            self.fail(
-                now,
-                WakeReason::Undecodable,
-                "the list has no resourceVersion",
-            );
-            return;
+        let version = match version {
+            Ok(version) => version,
+            Err(error) => {
+                let message = format!("the list has no usable version: {error}");
+                return self.fail(now, WakeReason::Undecodable, &message);
+            }
         };
         let version = listing.first_page.get_or_insert(version).clone();
         listing.pages += 1;
