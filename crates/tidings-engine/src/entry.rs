@@ -76,6 +76,20 @@ impl<P> Entry<P> {
 }
 
 impl<P: Clone> Entry<P> {
+    /// The entry as it was last decodable: itself, or the last good value with its object.
+    pub(crate) fn last_good(&self) -> Option<Self> {
+        let Value::Poisoned(poison) = &self.value else {
+            return Some(self.clone());
+        };
+        let payload = poison.last_good.clone()?;
+        let object = poison.last_object.as_ref().unwrap_or(&self.object);
+        Some(Self::new(
+            self.hash,
+            object.clone(),
+            Value::Decoded(payload),
+        ))
+    }
+
     /// The last good value of the same object goes with one that cannot be decoded (INV-S11).
     pub(crate) fn with_last_good(self, stored: Option<&Self>) -> Self {
         let Value::Poisoned(poison) = &self.value else {

@@ -3,6 +3,8 @@
 //! Nothing here blocks, reads a clock, opens a socket or draws a random number: time, bytes and
 //! randomness are handed in.
 
+pub mod payload;
+
 pub mod entry;
 
 pub mod delta;
@@ -20,6 +22,8 @@ pub mod fanout;
 pub mod view;
 
 pub mod pipeline;
+
+pub mod ingest;
 
 pub mod workqueue;
 

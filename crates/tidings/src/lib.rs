@@ -47,6 +47,7 @@ pub use tidings_engine::{
         Removal,
     },
     indexer::Snapshot,
+    ingest::BadInput,
     lease::{Config as ElectionConfig, ConfigError as ElectionConfigError, StopReason},
     pipeline::{Dropped, PipelineConfig},
     reflector::{
@@ -75,7 +76,7 @@ pub use self::{
         ElectionError, LeaderElection, LeaderElectionBuilder, LeaderHandle, Leadership, NotRenewed,
     },
     payload::{Payload, Raw},
-    state::{BadInput, Progress, State},
+    state::{Progress, State},
     store::{Lookup, Store, WaitOutcome},
     subscription::{Lag, Subscription, SubscriptionEvent},
     together::{Behind, Together, TogetherOutcome},

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidings_api::ResourceVersion;
 use tidings_engine::{
     fanout::HandlerStatus,
+    ingest::BadInput,
     pipeline::Dropped,
     reflector::{Activity, Condition, Stats},
 };
@@ -115,21 +116,6 @@ impl State {
         }
         line
     }
-}
-
-/// An object or a frame that could not be used: what is wrong with it, and where. It hurts its own
-/// key alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BadInput {
-    /// How many there were so far, this one included.
-    pub count: u64,
-    /// When it came, on the informer's clock.
-    pub at: tidings_api::Instant,
-    /// The key, `namespace/name` or `name`, if it is certain.
-    pub key: Option<String>,
-    /// What is wrong and where, in one sentence without content.
-    pub problem: String,
 }
 
 /// How far the store is; published with every change of it.

@@ -244,10 +244,12 @@ impl State {
             place.served = is_served;
             match known {
                 Some(index) => {
+                    place.since = self.places[index].since;
                     self.kinds[index] = row;
                     self.places[index] = place;
                 }
                 None => {
+                    place.since = object.rv;
                     self.kinds.push(row);
                     self.places.push(place);
                 }

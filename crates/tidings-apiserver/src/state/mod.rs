@@ -27,6 +27,7 @@ mod object;
 mod openapi;
 mod order;
 mod patch;
+mod replica;
 mod scale;
 mod schema;
 mod shape;
@@ -49,6 +50,7 @@ pub use self::{
     list::{ListQuery, Match, Page},
     object::Stored,
     patch::Patch,
+    replica::Changed,
     schema::Schema,
     table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
@@ -84,6 +86,7 @@ pub struct State {
 type Collection = BTreeMap<String, Arc<Stored>>;
 
 /// One write, as watches see it.
+#[derive(Clone)]
 pub(crate) struct Change {
     rv: u64,
     collection: usize,

@@ -28,6 +28,8 @@ pub(super) struct Place {
     pub(super) served: bool,
     /// The uid of the definition that it comes from.
     pub(super) definition: Option<String>,
+    /// The version from which on it is served: its watch cache knows nothing older.
+    pub(super) since: u64,
 }
 
 /// How a kind shows stored objects.
@@ -57,6 +59,7 @@ impl Place {
             },
             served: true,
             definition: None,
+            since: 0,
         }
     }
 }

@@ -133,8 +133,16 @@ impl State {
         };
         // pr-W16: with initial events a version of the future is an error; without, it is not (W15).
         let wanted = version.unwrap_or(0);
-        let refusal =
-            (asked && wanted > self.rv).then(|| Refusal::too_large_version(wanted, self.rv));
+        let since = self.places[resource].since;
+        let refusal = if asked && wanted > self.rv {
+            Some(Refusal::too_large_version(wanted, self.rv))
+        } else if wanted > 0 && !asked && wanted < since {
+            // pr-N8: a kind that was defined anew has a history of its own.
+            let message = format!("too old resource version: {wanted} ({since})");
+            Some(Refusal::new(410, "Expired", message))
+        } else {
+            None
+        };
         let initial = wants_initial.then(|| self.initial(resource, &selection, asked, query));
         Ok(Watch {
             resource,

@@ -4,7 +4,7 @@
 //!     Deleted, and nothing after it (INV-S6). A new uid under a key is Deleted(old), Added(new)
 //!     (against cg-P8).
 //! E2  An object that cannot be decoded is told as [`Event::Poisoned`]; the last good value stays
-//!     what the handler knows (INV-S11).
+//!     what the handler knows, and is told before if it does not know it (INV-S11).
 //!
 //! Source: rules cg-P2, cg-P3, cg-P8, cg-Q1; INV-S6, INV-S7.
 
@@ -103,7 +103,7 @@ pub enum Change<P> {
 
 // === impl Change ===
 
-impl<P> Change<P> {
+impl<P: Clone> Change<P> {
     /// `new` was stored in the place of `old`.
     #[must_use]
     pub fn stored(old: Option<Entry<P>>, new: Entry<P>) -> Self {
@@ -113,7 +113,7 @@ impl<P> Change<P> {
         }
     }
 
-    /// Tells the events of this change, at most two, in order (E1).
+    /// Tells the events of this change, at most three, in order (E1).
     pub fn tell(&self, is_in_initial_list: bool, mut handle: impl FnMut(Event<'_, P>)) {
         let is_known = |entry: &&Entry<P>| entry.effective().is_some();
         let (known, new) = match self {
@@ -139,12 +139,39 @@ impl<P> Change<P> {
             known = None;
         }
         match (known, &new.value) {
-            (_, Value::Poisoned(_)) => handle(Event::Poisoned { entry: new }),
+            (_, Value::Poisoned(_)) => {
+                Self::tell_last_good(known, new, is_in_initial_list, &mut handle);
+                handle(Event::Poisoned { entry: new });
+            }
             (None, Value::Decoded(_)) => handle(Event::Added {
                 new,
                 is_in_initial_list,
             }),
             (Some(old), Value::Decoded(_)) => handle(Event::Updated { old, new }),
+        }
+    }
+
+    /// Who comes late, or saw only the difference, does not know the last good value yet (E2): it
+    /// would hear of its deletion without ever having heard of it.
+    fn tell_last_good(
+        known: Option<&Entry<P>>,
+        new: &Entry<P>,
+        is_in_initial_list: bool,
+        handle: &mut impl FnMut(Event<'_, P>),
+    ) {
+        let Some(good) = new.last_good() else { return };
+        match known.and_then(Entry::last_good) {
+            None => handle(Event::Added {
+                new: &good,
+                is_in_initial_list,
+            }),
+            Some(old) if !old.object.is_same_version(&good.object) => {
+                handle(Event::Updated {
+                    old: &old,
+                    new: &good,
+                });
+            }
+            Some(_) => {}
         }
     }
 }

@@ -74,11 +74,12 @@ struct Resync<P> {
     cursor: Option<SnapshotDiff<P>>,
 }
 
-enum Failed<P> {
-    /// It was never told that the key is there.
-    Added,
-    Updated,
-    Deleted(Entry<P>),
+/// A key of which the handler did not take an event.
+struct Failed<P> {
+    /// What it was told last, if it was told of the key.
+    known: Option<Entry<P>>,
+    /// The final state of the deletion on which it panicked, if the server gave one.
+    last: Option<Entry<P>>,
 }
 
 impl<P: Clone> Listener<P> {
@@ -279,15 +280,9 @@ impl<P: Clone> Listener<P> {
     }
 
     fn tell_again(&mut self, entry: &Entry<P>, limits: &FanoutLimits, now: Instant) {
-        if entry.effective().is_some() {
-            self.call(
-                Event::Updated {
-                    old: entry,
-                    new: entry,
-                },
-                limits,
-                now,
-            );
+        if let Some(good) = entry.last_good() {
+            let (old, new) = (&good, &good);
+            self.call(Event::Updated { old, new }, limits, now);
         }
     }
 
@@ -307,68 +302,122 @@ impl<P: Clone> Listener<P> {
             }
         }
         for (key, failed) in std::mem::take(&mut self.failed) {
-            let entry = store.get(&key).filter(|entry| entry.effective().is_some());
-            match (failed, entry) {
-                (Failed::Added, Some(entry)) => {
-                    let event = Event::Added {
-                        new: entry,
-                        is_in_initial_list: false,
-                    };
-                    self.call(event, limits, now);
-                }
-                (Failed::Updated, Some(entry)) => self.tell_again(entry, limits, now),
-                (Failed::Deleted(last), None) => {
-                    let event = Event::Deleted {
-                        last: &last,
-                        is_final_state_known: true,
-                    };
-                    self.call(event, limits, now);
-                }
-                (Failed::Deleted(_), Some(_)) | (Failed::Added | Failed::Updated, None) => {}
+            let stored = store.get(&key);
+            if let Some(good) = stored.and_then(Entry::last_good) {
+                self.tell_present(failed, &good, limits, now);
+            } else {
+                self.tell_absent(failed, limits, now);
+            }
+            if let Some(entry) = stored.filter(|entry| entry.is_poisoned()) {
+                self.call(Event::Poisoned { entry }, limits, now);
             }
         }
     }
 
+    /// Tells an event, or, of a key of which the handler has missed one, what leads there from what
+    /// it knows: its history stays legal (INV-S6), and no deletion is lost (INV-S7).
     fn call(&mut self, event: Event<'_, P>, limits: &FanoutLimits, now: Instant) {
-        if self.status.state == HandlerState::Detached {
+        let key = event.entry().object.key();
+        let Some(failed) = self.failed.remove(key) else {
+            self.attempt(event, limits, now);
+            return;
+        };
+        match event {
+            Event::Added { new, .. } | Event::Updated { new, .. } => {
+                self.tell_present(failed, new, limits, now);
+            }
+            Event::Deleted {
+                last,
+                is_final_state_known,
+            } => {
+                let is_it = |known: &Entry<P>| known.is_same_uid(last);
+                let is_last = is_final_state_known && failed.known.as_ref().is_some_and(is_it);
+                let last = is_last.then(|| last.clone()).or(failed.last);
+                let known = failed.known;
+                self.tell_absent(Failed { known, last }, limits, now);
+            }
+            Event::Poisoned { entry } => {
+                let (key, known) = (entry.object.key().into(), failed.known.clone());
+                self.attempt(Event::Poisoned { entry }, limits, now);
+                // What it has missed is still to be told; and what it knows is still that.
+                let last = failed.last;
+                self.failed.insert(key, Failed { known, last });
+                self.redeliver_at = self.redeliver_at.min(now + limits.redeliver_after);
+            }
+        }
+    }
+
+    /// From what the handler knows of a key to what is there.
+    fn tell_present(
+        &mut self,
+        failed: Failed<P>,
+        new: &Entry<P>,
+        limits: &FanoutLimits,
+        now: Instant,
+    ) {
+        if let Some(old) = failed.known.as_ref().filter(|old| old.is_same_uid(new)) {
+            self.attempt(Event::Updated { old, new }, limits, now);
             return;
         }
-        let key: &str = event.entry().object.key();
-        // A handler that panicked on Added does not know the key yet: it is told Added again.
-        let unknown = matches!(self.failed.get(key), Some(Failed::Added));
-        let (failure, event) = match event {
-            Event::Added { .. } => (Failed::Added, event),
-            Event::Updated { new, .. } if unknown => (
-                Failed::Added,
-                Event::Added {
-                    new,
-                    is_in_initial_list: false,
-                },
-            ),
-            Event::Updated { .. } | Event::Poisoned { .. } => (Failed::Updated, event),
-            Event::Deleted { last, .. } => (Failed::Deleted(last.clone()), event),
+        if !self.tell_absent(failed, limits, now) {
+            return;
+        }
+        let event = Event::Added {
+            new,
+            is_in_initial_list: false,
+        };
+        self.attempt(event, limits, now);
+    }
+
+    /// From what the handler knows of a key to nothing; whether it took it.
+    fn tell_absent(&mut self, failed: Failed<P>, limits: &FanoutLimits, now: Instant) -> bool {
+        let Some(known) = failed.known else {
+            return true;
+        };
+        let event = Event::Deleted {
+            last: failed.last.as_ref().unwrap_or(&known),
+            is_final_state_known: failed.last.is_some(),
+        };
+        self.attempt(event, limits, now)
+    }
+
+    /// Calls the handler; whether it took the event. If not, what it knew before is remembered.
+    fn attempt(&mut self, event: Event<'_, P>, limits: &FanoutLimits, now: Instant) -> bool {
+        if self.status.state == HandlerState::Detached {
+            return false;
+        }
+        let (entry, known, last) = match event {
+            Event::Added { new, .. } => (new, None, None),
+            Event::Updated { old, new } => (new, Some(old), None),
+            Event::Deleted {
+                last,
+                is_final_state_known,
+            } => (last, Some(last), is_final_state_known.then_some(last)),
+            Event::Poisoned { entry } => (entry, Some(entry), None),
         };
         self.status.events += 1;
         let handler = &mut self.handler;
         if catch_unwind(AssertUnwindSafe(|| handler.handle(event))).is_ok() {
             self.panics_in_a_row = 0;
-            if !self.failed.is_empty() {
-                self.failed.remove(key);
-            }
-            return;
+            return true;
         }
         self.status.panics += 1;
         self.panics_in_a_row += 1;
         if self.panics_in_a_row >= limits.panics_max {
             self.status.state = HandlerState::Detached;
             self.catching_up = None;
-            return;
+            return false;
         }
         if self.failed.len() < limits.failed_keys_max {
-            self.failed.insert(key.into(), failure);
+            let failed = Failed {
+                known: known.and_then(Entry::last_good),
+                last: last.cloned(),
+            };
+            self.failed.insert(entry.object.key().into(), failed);
         } else {
             self.failed_all = true;
         }
         self.redeliver_at = self.redeliver_at.min(now + limits.redeliver_after);
+        false
     }
 }

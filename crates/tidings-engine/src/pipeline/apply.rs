@@ -20,6 +20,9 @@ impl<P: Clone> Pipeline<P> {
     pub(super) fn apply_batch(&mut self, now: Instant) -> bool {
         let mut batch = std::mem::take(&mut self.batch);
         let popped = self.fifo.pop_batch(self.config.batch_max, &mut batch);
+        // A resync is the pipeline's own: the reflector does not wait for it.
+        let own = batch.iter().filter(|delta| matches!(delta, Delta::Sync));
+        let own = own.count() as u64;
         for delta in batch.drain(..) {
             self.apply(now, delta);
         }
@@ -30,7 +33,14 @@ impl<P: Clone> Pipeline<P> {
             self.push(delta);
         }
         let published = self.publish();
-        let deltas = popped as u64 + std::mem::take(&mut self.merged);
+        self.unreported += popped as u64 - own + std::mem::take(&mut self.merged);
+        // What readers do not see yet is not applied: the next watch would begin before it (F2).
+        let is_whole = !self.dirty || self.staged.is_some();
+        let deltas = if is_whole {
+            std::mem::take(&mut self.unreported)
+        } else {
+            0
+        };
         if deltas > 0 || published.is_some() {
             let applied = Input::Applied {
                 deltas,
@@ -66,10 +76,7 @@ impl<P: Clone> Pipeline<P> {
             Delta::Deleted(entry) => self.apply_delete(entry),
             Delta::Replaced(step) => self.apply_replaced(step),
             Delta::Sync => self.fanout.resync_now(now),
-            Delta::Bookmark(version) => {
-                self.version = Some(version);
-                self.dirty = true;
-            }
+            Delta::Bookmark(version) => self.note_version(Some(version)),
         }
     }
 
@@ -202,10 +209,15 @@ impl<P: Clone> Pipeline<P> {
         Entry::new(entry.hash, bare, Value::Poisoned(Arc::new(poison)))
     }
 
+    /// The highest version counts: a per-key queue does not apply them in their order, and what is
+    /// published is published whole (INV-S1).
     fn note_version(&mut self, version: Option<ResourceVersion>) {
         self.dirty = true;
-        if version.is_some() {
-            self.version = version;
+        let known = self.version.as_ref();
+        if let Some(version) = version
+            && !known.is_some_and(|known| version.is_before(known))
+        {
+            self.version = Some(version);
         }
     }
 }

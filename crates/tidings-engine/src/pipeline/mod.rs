@@ -109,6 +109,8 @@ pub struct Pipeline<P> {
     over_budget: u64,
     /// Deltas that the DeltaFIFO merged into others and the reflector has not been told of.
     merged: u64,
+    /// Deltas that were applied and are not published yet.
+    unreported: u64,
     outputs: VecDeque<Output<P>>,
     held: bool,
 }
@@ -137,6 +139,7 @@ impl<P: Clone> Pipeline<P> {
             dropped: Dropped::default(),
             over_budget: 0,
             merged: 0,
+            unreported: 0,
             outputs: VecDeque::new(),
             held: false,
         }
@@ -322,9 +325,10 @@ impl<P: Clone> Pipeline<P> {
     /// reflector would wait for it for ever (F2 of the reflector).
     fn push(&mut self, delta: Delta<P>) {
         let depth = self.fifo.depth();
+        let is_own = matches!(delta, Delta::Sync);
         match self.fifo.push(delta) {
             Err(Full(delta)) => self.spill.push_back(delta),
-            Ok(()) if self.fifo.depth() == depth => self.merged += 1,
+            Ok(()) if self.fifo.depth() == depth => self.merged += u64::from(!is_own),
             Ok(()) => {}
         }
     }

@@ -19,18 +19,14 @@ use tidings_api::Instant;
 use tidings_engine::{
     fanout::{Handler, HandlerId, HandlerOptions, Removal},
     indexer::{IndexError, IndexFn, Indexer},
+    ingest::BadInput,
     pipeline::Pipeline,
     reflector::Condition,
     view::View,
 };
 use tokio::sync::oneshot;
 
-use crate::{
-    error::BuildError,
-    payload::Payload,
-    state::{BadInput, State},
-    wiring::Ends,
-};
+use crate::{error::BuildError, payload::Payload, state::State, wiring::Ends};
 
 /// What a handle asks of a running informer or view.
 pub(crate) enum Command<P> {

@@ -1,6 +1,6 @@
 //! The stream in flight: from a request under way to slices of its body.
 //!
-//! In: an opening. Out: accepted or refused, then slices of at most `SLICE_BYTES`, then an end.
+//! In: an opening. Out: accepted or refused, then slices of bounded length, then an end.
 
 use std::{
     future::{Future, poll_fn},
@@ -10,11 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use tidings_api::{
-    ResourceVersion, frame::FrameDecoder, gzip::GzipDecoder, limits::Limits, page::PageDecoder,
-    status::Status,
+use tidings_api::{limits::Limits, status::Status};
+use tidings_engine::{
+    ingest::{Body as Content, Form, ProbeBody},
+    reflector::FailureKind,
 };
-use tidings_engine::reflector::FailureKind;
 
 use super::Probed;
 use crate::transport::{Body, Opening, Purpose, Response, TransportFailure};
@@ -39,15 +39,9 @@ pub(super) enum Link {
 
 /// A body and how far it has been read.
 pub(super) struct Stream {
-    body: Box<dyn Body>,
+    source: Box<dyn Body>,
     pending: Bytes,
-    pub(super) gzip: Option<GzipDecoder>,
-    pub(super) decoder: Decoder,
-}
-
-pub(super) enum Decoder {
-    Frames(FrameDecoder),
-    Page(PageDecoder),
+    pub(super) content: Content,
 }
 
 /// What happened on the link.
@@ -150,37 +144,19 @@ impl Link {
 
     fn accept(&mut self, response: Response, purpose: Purpose, limits: &Limits) -> LinkEvent {
         *self = Self::Closed;
-        // pr-F32: a proxy's page may come with a 200.
-        let media = response
-            .content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
-        if !media.eq_ignore_ascii_case("application/json") {
-            let shown: String = media.chars().filter(|c| !c.is_control()).take(80).collect();
-            let message = format!("the answer is {shown:?} and not application/json");
-            return LinkEvent::Failed(FailureKind::Undecodable, message);
-        }
-        let gzip = match response.content_encoding.as_str() {
-            "" | "identity" => None,
-            "gzip" => Some(GzipDecoder::new(None)),
-            _ => {
-                let message = "the answer has an encoding that was not asked for".to_owned();
-                return LinkEvent::Failed(FailureKind::Undecodable, message);
-            }
+        let form = match purpose {
+            Purpose::List | Purpose::Probe | Purpose::Short => Form::Page,
+            Purpose::Watch => Form::Frames,
         };
-        let decoder = match purpose {
-            Purpose::List | Purpose::Probe | Purpose::Short => {
-                Decoder::Page(PageDecoder::new(limits))
-            }
-            Purpose::Watch => Decoder::Frames(FrameDecoder::new(limits)),
+        let (media, encoding) = (&response.content_type, &response.content_encoding);
+        let content = match Content::open(form, media, encoding, limits) {
+            Ok(content) => content,
+            Err(message) => return LinkEvent::Failed(FailureKind::Undecodable, message),
         };
         *self = Self::Open(Box::new(Stream {
-            body: response.body,
+            source: response.body,
             pending: Bytes::new(),
-            gzip,
-            decoder,
+            content,
         }));
         LinkEvent::Accepted
     }
@@ -189,7 +165,7 @@ impl Link {
 impl Stream {
     fn poll_slice(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent> {
         if self.pending.is_empty() {
-            match std::task::ready!(self.body.poll_chunk(context)) {
+            match std::task::ready!(self.source.poll_chunk(context)) {
                 None => return Poll::Ready(LinkEvent::Ended),
                 Some(Err(failure)) => {
                     return Poll::Ready(LinkEvent::Failed(FailureKind::Transport, failure.0));
@@ -197,12 +173,7 @@ impl Stream {
                 Some(Ok(chunk)) => self.pending = chunk,
             }
         }
-        // Compressed bytes may become many times as many: smaller steps keep the bounds.
-        let step = if self.gzip.is_some() {
-            GZIP_SLICE_BYTES
-        } else {
-            SLICE_BYTES
-        };
+        let step = self.content.slice_bytes_max();
         let slice = self.pending.split_to(self.pending.len().min(step));
         Poll::Ready(LinkEvent::Slice(slice))
     }
@@ -222,15 +193,14 @@ pub(super) async fn probe(opening: Opening, limits: Limits) -> Probed {
         .await
         .ok()
         .filter(|response| response.status == 200)?;
-    let mut page = PageDecoder::new(&limits);
+    let mut answer = ProbeBody::new(&limits);
     while let Some(chunk) = poll_fn(|context| response.body.poll_chunk(context)).await {
-        page.feed(&chunk.ok()?, &mut |_| {}).ok()?;
+        if !answer.feed(&chunk.ok()?) {
+            return None;
+        }
     }
-    ResourceVersion::parse(&page.finish().ok()?.resource_version).ok()
+    answer.finish()
 }
 
-/// Bytes that are decoded and applied before the socket is looked at again.
-const SLICE_BYTES: usize = 256 << 10;
-const GZIP_SLICE_BYTES: usize = 4 << 10;
 /// Most bytes of a refusal's body that are read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;

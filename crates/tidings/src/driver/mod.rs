@@ -8,10 +8,7 @@
 //! D2  A poll works for at most about `POLL_BUDGET`, then lets other tasks of the thread run.
 //! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
 
-mod complaints;
 mod desk;
-mod ingest;
-mod kinds;
 mod link;
 pub(crate) mod view;
 
@@ -24,6 +21,7 @@ use tidings_api::{
     request::Request,
 };
 use tidings_engine::{
+    ingest::Ingest,
     pipeline::Pipeline,
     reflector::{Call, Condition, Failure, FailureKind, Input, Output},
 };
@@ -31,7 +29,6 @@ use tidings_engine::{
 pub(crate) use self::desk::{Command, Machine};
 use self::{
     desk::Desk,
-    ingest::Ingest,
     link::{Link, LinkEvent, ProbeFuture},
 };
 use crate::{
@@ -146,8 +143,8 @@ impl<P: Payload> Driver<P> {
     /// Takes what the link has at hand, so that a burst is applied and published in batches: a
     /// server writes each event as an HTTP chunk of its own. Waits for nothing.
     async fn read_on(&mut self) {
-        let enough = self.ingest.bytes_received + BATCH_BYTES;
-        while self.ingest.bytes_received < enough
+        let enough = self.ingest.bytes_received() + BATCH_BYTES;
+        while self.ingest.bytes_received() < enough
             && self.parts.pipeline.wants_input()
             && !self.parts.pipeline.leaves_stream()
             && let Some(event) = self.link.next_at_hand().await
@@ -208,19 +205,35 @@ impl<P: Payload> Driver<P> {
                 });
             }
             LinkEvent::Slice(slice) => {
-                let fed = self
-                    .ingest
-                    .feed(now, &slice, &mut self.link, &mut self.parts.pipeline);
+                let Link::Open(stream) = &mut self.link else {
+                    return;
+                };
+                let (content, pipeline) = (&mut stream.content, &mut self.parts.pipeline);
+                let fed = self.ingest.feed(now, &slice, content, pipeline);
+                self.log_reports();
                 if let Err(message) = fed {
                     self.fail(FailureKind::Undecodable, message);
                 }
             }
             LinkEvent::Ended => {
-                let link = std::mem::replace(&mut self.link, Link::Closed);
-                let finished = self.ingest.finish(link);
+                let finished = match std::mem::replace(&mut self.link, Link::Closed) {
+                    Link::Open(stream) => self.ingest.finish(stream.content),
+                    Link::Closed | Link::Opening { .. } | Link::Refused { .. } => Ok(Input::Ended),
+                };
                 self.feed(finished.unwrap_or_else(Input::Broken));
             }
             LinkEvent::Failed(kind, message) => self.fail(kind, message),
+        }
+    }
+
+    fn log_reports(&mut self) {
+        while let Some(report) = self.ingest.poll_report() {
+            tracing::warn!(
+                key = report.key,
+                problem = report.problem,
+                left_out = report.left_out,
+                "an object or a frame cannot be used"
+            );
         }
     }
 
@@ -234,7 +247,7 @@ impl<P: Payload> Driver<P> {
         self.desk
             .publish_progress(pipeline.indexer(), pipeline.fanout().changes());
         let condition = pipeline.condition();
-        let bad_input = self.ingest.bad_input.as_ref();
+        let bad_input = self.ingest.bad_input();
         if self.desk.owes_state(now, &condition, bad_input) {
             self.desk.publish_state(now, self.state(now, condition));
         }
@@ -255,10 +268,10 @@ impl<P: Payload> Driver<P> {
             index_failures: indexer.index_failures(),
             stats: pipeline.reflector().stats().clone(),
             dropped: pipeline.dropped(),
-            bytes_received: self.ingest.bytes_received,
-            list_bytes: self.ingest.list_bytes,
-            poisoned_items: self.ingest.poisoned,
-            bad_input: self.ingest.bad_input.clone(),
+            bytes_received: self.ingest.bytes_received(),
+            list_bytes: self.ingest.list_bytes(),
+            poisoned_items: self.ingest.poisoned(),
+            bad_input: self.ingest.bad_input().cloned(),
         }
     }
 

@@ -1,34 +1,76 @@
 //! From bytes to inputs: objects are packed, and decoded where the payload wants it, exactly once
 //! (cg-R32).
 //!
+//! Does not open anything, and does not know where the bytes come from: the driver and the simulator
+//! feed the same ingest, cut wherever the network cut them.
+//!
+//! ```text
+//!  head --> Body::open --> slices --> gzip --> frames or items --> Input --> pipeline
+//! ```
+//!
 //! I1  An object that cannot be decoded becomes an entry with a poisoned value; one without a key
 //!     becomes a keyless item. Neither stops the stream (DESIGN 4.7).
 //! I2  An object of another kind than the others is not stored (`kinds`).
+//! I3  Once the pipeline leaves the stream, nothing of it is fed any more.
+//! I4  What waits to be reported is at most one report of each complaint a minute.
 
-use std::sync::Arc;
+mod body;
+mod complaints;
+mod kinds;
+
+use std::{collections::VecDeque, sync::Arc};
 
 use tidings_api::{
-    Instant, Object, ResourceVersion,
+    Instant, Object,
     frame::Frame,
     object::Parts,
     page::PageEvent,
     scan::{Item, Scanned, Unusable},
 };
-use tidings_engine::{
-    entry::{Entry, Poison, Value},
-    indexer::StoreReader,
-    pipeline::Pipeline,
-    reflector::{Failure, FailureKind, Input, Received, Unfit},
-};
 
-use super::{
+pub use self::body::{Body, Form, ProbeBody};
+use self::{
+    body::Decoder,
     complaints::{Complaint, Complaints},
     kinds::Kinds,
-    link::{Decoder, Link},
 };
-use crate::{payload::Payload, state::BadInput};
+use crate::{
+    entry::{Entry, Poison, Value},
+    indexer::StoreReader,
+    payload::Payload,
+    pipeline::Pipeline,
+    reflector::{Failure, Input, Received, Unfit},
+};
 
-pub(super) struct Ingest<P> {
+/// An object or a frame that could not be used: what is wrong with it, and where. It hurts its own
+/// key alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadInput {
+    /// How many there were so far, this one included.
+    pub count: u64,
+    /// When it came, on the informer's clock.
+    pub at: Instant,
+    /// The key, `namespace/name` or `name`, if it is certain.
+    pub key: Option<String>,
+    /// What is wrong and where, in one sentence without content.
+    pub problem: String,
+}
+
+/// Bad input that is worth a line in a log, for most of it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The key, if it is certain.
+    pub key: Option<String>,
+    /// What is wrong and where.
+    pub problem: String,
+    /// How many like it were left out since the last report.
+    pub left_out: u64,
+}
+
+/// Reads the bodies of one informer, one after the other.
+pub struct Ingest<P> {
     reader: StoreReader<P>,
     scratch: String,
     text: String,
@@ -36,14 +78,17 @@ pub(super) struct Ingest<P> {
     complaints: Complaints,
     /// What the decoder at hand reads, for the sentence that says where something is wrong.
     place: &'static str,
-    pub(super) bad_input: Option<BadInput>,
-    pub(super) bytes_received: u64,
-    pub(super) list_bytes: u64,
-    pub(super) poisoned: u64,
+    bad_input: Option<BadInput>,
+    reports: VecDeque<Report>,
+    bytes_received: u64,
+    list_bytes: u64,
+    poisoned: u64,
 }
 
 impl<P: Payload> Ingest<P> {
-    pub(super) fn new(reader: StoreReader<P>) -> Self {
+    /// An ingest for a pipeline; `reader` is one of its store.
+    #[must_use]
+    pub fn new(reader: StoreReader<P>) -> Self {
         Self {
             reader,
             scratch: String::new(),
@@ -52,6 +97,7 @@ impl<P: Payload> Ingest<P> {
             complaints: Complaints::default(),
             place: "",
             bad_input: None,
+            reports: VecDeque::new(),
             bytes_received: 0,
             list_bytes: 0,
             poisoned: 0,
@@ -59,24 +105,25 @@ impl<P: Payload> Ingest<P> {
     }
 
     /// A new body begins; it may be a further page of the list at hand.
-    pub(super) fn begin(&mut self, is_further_page: bool) {
+    pub fn begin(&mut self, is_further_page: bool) {
         self.kinds.begin(is_further_page);
     }
 
-    /// Feeds a slice of the body. The error is a sentence: the stream is not to be read further.
-    pub(super) fn feed(
+    /// Feeds a slice of the body, of at most [`Body::slice_bytes_max`].
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the stream is not to be read further.
+    pub fn feed(
         &mut self,
         now: Instant,
         slice: &[u8],
-        link: &mut Link,
+        body: &mut Body,
         pipeline: &mut Pipeline<P>,
     ) -> Result<(), String> {
-        let Link::Open(stream) = link else {
-            return Ok(());
-        };
         self.bytes_received += slice.len() as u64;
-        let decoder = &mut stream.decoder;
-        let Some(gzip) = &mut stream.gzip else {
+        let decoder = &mut body.decoder;
+        let Some(gzip) = &mut body.gzip else {
             return self.decode(now, slice, decoder, pipeline);
         };
         let mut decoded = Ok(());
@@ -89,32 +136,48 @@ impl<P: Payload> Ingest<P> {
         inflated.map_err(|error| error.to_string())
     }
 
-    /// The body ended: what that means, or why it should not have.
-    pub(super) fn finish(&mut self, link: Link) -> Result<Input<P>, Failure> {
-        let Link::Open(stream) = link else {
-            return Ok(Input::Ended);
-        };
-        if let Some(gzip) = stream.gzip {
-            gzip.finish().map_err(ended_early)?;
-        }
-        match stream.decoder {
-            Decoder::Frames(frames) => match frames.finish() {
-                Ok(()) => Ok(Input::Ended),
-                Err(error) => Err(ended_early(error)),
-            },
-            Decoder::Page(page) => {
-                let end = page.finish().map_err(ended_early)?;
-                self.kinds.handle_end().map_err(|message| Failure {
-                    kind: FailureKind::Undecodable,
-                    message,
-                })?;
-                Ok(Input::PageEnd {
-                    resource_version: ResourceVersion::parse(&end.resource_version),
-                    continue_token: end.continue_token,
-                    remaining: end.remaining_item_count,
-                })
+    /// The body ended: what that means.
+    ///
+    /// # Errors
+    ///
+    /// Why it should not have ended there, or is not to be believed.
+    pub fn finish(&mut self, body: Body) -> Result<Input<P>, Failure> {
+        match body.finish()? {
+            None => Ok(Input::Ended),
+            Some(end) => {
+                self.kinds.handle_end().map_err(body::undecodable)?;
+                Ok(body::page_end(end))
             }
         }
+    }
+
+    /// The next piece of bad input that is worth a line in a log.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// The last object or frame that could not be used, so far.
+    #[must_use]
+    pub const fn bad_input(&self) -> Option<&BadInput> {
+        self.bad_input.as_ref()
+    }
+
+    /// Bytes of bodies, as they came.
+    #[must_use]
+    pub const fn bytes_received(&self) -> u64 {
+        self.bytes_received
+    }
+
+    /// Bytes of lists among them, after decompression.
+    #[must_use]
+    pub const fn list_bytes(&self) -> u64 {
+        self.list_bytes
+    }
+
+    /// Objects that could not be decoded.
+    #[must_use]
+    pub const fn poisoned(&self) -> u64 {
+        self.poisoned
     }
 
     fn decode(
@@ -142,7 +205,7 @@ impl<P: Payload> Ingest<P> {
                     self.list_bytes += plain.len() as u64;
                 }
                 let fed = frames.feed(plain, &mut |frame| {
-                    // D3: the machine may have given up this stream in the middle of a slice.
+                    // I3: the machine may have given up this stream in the middle of a slice.
                     if kind_error.is_none() && !pipeline.leaves_stream() {
                         let listing = pipeline.reflector().is_listing();
                         match self.input(now, frame, listing) {
@@ -315,12 +378,11 @@ impl<P: Payload> Ingest<P> {
         problem: String,
     ) {
         if let Some(left_out) = self.complaints.admit(now, complaint) {
-            tracing::warn!(
-                key,
-                problem,
+            self.reports.push_back(Report {
+                key: key.clone(),
+                problem: problem.clone(),
                 left_out,
-                "an object or a frame cannot be used"
-            );
+            });
         }
         let count = self.bad_input.as_ref().map_or(0, |bad| bad.count) + 1;
         self.bad_input = Some(BadInput {
@@ -334,12 +396,5 @@ impl<P: Payload> Ingest<P> {
     fn entry(&self, object: Object, value: Value<P>) -> Received<P> {
         let hash = self.reader.hash_key(object.key_bytes());
         Received::Entry(Entry::new(hash, object, value))
-    }
-}
-
-fn ended_early(error: impl ToString) -> Failure {
-    Failure {
-        kind: FailureKind::Transport,
-        message: error.to_string(),
     }
 }

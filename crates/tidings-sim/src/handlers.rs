@@ -1,0 +1,197 @@
+//! Handlers that remember what they were told, and complain when it cannot be.
+//!
+//! Does not compare with the server: the checks do, with what the log has.
+
+use std::{
+    collections::BTreeMap,
+    panic::resume_unwind,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Deserialize;
+use tidings_engine::{
+    entry::Entry,
+    fanout::{Event, Handler, HandlerId},
+    indexer::StoreReader,
+};
+
+/// What the informers keep of an object.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Document {
+    metadata: Metadata,
+    /// What a poisoned object does not have.
+    #[serde(rename = "spec")]
+    _spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Spec {
+    #[serde(rename = "n")]
+    _n: u64,
+}
+
+pub(crate) type Payload = Arc<Document>;
+
+// === impl Document ===
+
+impl Document {
+    pub(crate) fn app(&self) -> &str {
+        self.metadata.labels.get("app").map_or("", String::as_str)
+    }
+}
+
+/// What one handler was told.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// What it knows: key to uid and version.
+    pub(crate) known: BTreeMap<String, (String, String)>,
+    /// What happened since it was looked at last.
+    pub(crate) fresh: Vec<Told>,
+    pub(crate) told: u64,
+    pub(crate) tombstones: u64,
+    /// A rule that was broken, and how.
+    pub(crate) broken: Option<(&'static str, String)>,
+    /// Whether versions have gone back: then they say nothing of each other.
+    pub(crate) restored: bool,
+}
+
+/// One event.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) word: &'static str,
+    pub(crate) key: String,
+    pub(crate) uid: String,
+    pub(crate) version: String,
+}
+
+pub(crate) type SharedLog = Arc<Mutex<Log>>;
+
+/// A registration, as the world keeps it.
+pub(crate) struct Seat {
+    pub(crate) id: HandlerId,
+    pub(crate) log: SharedLog,
+    pub(crate) panics: bool,
+}
+
+/// The handler itself.
+pub(crate) struct Recorder {
+    log: SharedLog,
+    reader: StoreReader<Payload>,
+    panics: u8,
+    calls: u32,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// A handler that panics at one of so many calls, or never.
+    pub(crate) fn new(log: SharedLog, reader: StoreReader<Payload>, panics: u8) -> Self {
+        Self {
+            log,
+            reader,
+            panics,
+            calls: 0,
+        }
+    }
+}
+
+impl Handler<Payload> for Recorder {
+    fn handle(&mut self, event: Event<'_, Payload>) {
+        self.calls += 1;
+        if self.panics > 0 && self.calls.is_multiple_of(u32::from(self.panics)) {
+            // No hook prints it: it is caught by whoever called.
+            resume_unwind(Box::new("a handler that panics"));
+        }
+        let entry = event.entry();
+        let stored = self.reader.get(entry.object.key());
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.take(&event);
+        log.compare(&event, stored.as_ref());
+    }
+}
+
+// === impl Log ===
+
+impl Log {
+    fn take(&mut self, event: &Event<'_, Payload>) {
+        let object = &event.entry().object;
+        let (key, uid) = (object.key().to_owned(), object.uid().to_owned());
+        let version = object.resource_version_text().to_owned();
+        let value = (uid.clone(), version.clone());
+        let (word, fault) = match event {
+            Event::Added { .. } => {
+                let was = self.known.insert(key.clone(), value);
+                ("add", was.map(|_| "it was added before"))
+            }
+            Event::Updated { old, .. } => {
+                let was = self.known.insert(key.clone(), value);
+                let fault = match was {
+                    None => Some("it was never added"),
+                    Some((known, _)) if known != uid => Some("it is another object"),
+                    Some(_) if old.object.uid() != uid => Some("the old one is another object"),
+                    Some((_, known)) if !self.restored && is_before(&version, &known) => {
+                        Some("its version went back")
+                    }
+                    Some(_) => None,
+                };
+                ("update", fault)
+            }
+            Event::Deleted {
+                is_final_state_known,
+                ..
+            } => {
+                self.tombstones += u64::from(!is_final_state_known);
+                let fault = match self.known.remove(&key) {
+                    None => Some("it was never added"),
+                    Some((known, _)) if known != uid => Some("it is another object"),
+                    Some(_) => None,
+                };
+                ("delete", fault)
+            }
+            Event::Poisoned { .. } => ("poison", None),
+        };
+        if let Some(fault) = fault {
+            let what = format!("{word} {key}@{version}/{uid}: {fault}");
+            self.broken.get_or_insert(("INV-S6", what));
+        }
+        self.told += 1;
+        self.fresh.push(Told {
+            word,
+            key,
+            uid,
+            version,
+        });
+    }
+
+    /// INV-S9: whoever is told of a state reads that one, or a later one.
+    fn compare(&mut self, event: &Event<'_, Payload>, stored: Option<&Entry<Payload>>) {
+        let (Event::Added { new, .. } | Event::Updated { new, .. }) = event else {
+            return;
+        };
+        let Some(stored) = stored.filter(|stored| stored.object.uid() == new.object.uid()) else {
+            return;
+        };
+        let (is, told) = (
+            stored.object.resource_version_text(),
+            new.object.resource_version_text(),
+        );
+        if !self.restored && is_before(is, told) {
+            let key = new.object.key();
+            let what = format!("{key}@{told} is told, and the store has {is}");
+            self.broken.get_or_insert(("INV-S9", what));
+        }
+    }
+}
+
+fn is_before(one: &str, other: &str) -> bool {
+    match (one.parse::<u64>(), other.parse::<u64>()) {
+        (Ok(one), Ok(other)) => one < other,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}

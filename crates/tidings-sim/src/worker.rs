@@ -1,0 +1,274 @@
+//! The workqueue's core with workers that take time, fail, and write.
+//!
+//! Does not decide what a key needs: a worker reads the store of the first informer, remembers what it
+//! saw, and now and then writes to the object.
+//!
+//! K1  No key is in the hands of two workers (INV-S12a).
+//! K2  No key is handed out before the earliest time for which it was put off (INV-S12d).
+//! K3  What a worker saw last of each key is, in the end, what the store has (INV-L4).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tidings_api::Instant;
+use tidings_engine::workqueue::{Added, Next, Reason, Ticket, WorkQueue, WorkQueueConfig};
+
+use crate::{
+    knobs::Knobs,
+    world::{Step, World},
+};
+
+/// The queue, its workers, and what must be true of them.
+pub(crate) struct Workers {
+    queue: WorkQueue<String>,
+    jobs: Vec<Option<Job>>,
+    failures: u8,
+    rng: fastrand::Rng,
+    heard: Vec<String>,
+    in_hand: BTreeSet<String>,
+    /// Until when a key was put off, and those whose time came while they were in hand.
+    put_off: BTreeMap<String, Instant>,
+    came: BTreeSet<String>,
+    /// What was seen of each key at its last reconcile.
+    seen: BTreeMap<String, Option<(String, String)>>,
+    /// When the queue is looked at next.
+    alarm: Instant,
+    /// Workers of an earlier process are heard of no more.
+    incarnation: usize,
+}
+
+struct Job {
+    ticket: Ticket,
+    key: String,
+    saw: Option<(String, String)>,
+}
+
+// === impl Workers ===
+
+impl Workers {
+    pub(crate) fn new(knobs: &Knobs) -> Self {
+        let config = WorkQueueConfig {
+            seed: knobs.seed,
+            ..WorkQueueConfig::default()
+        };
+        Self {
+            queue: WorkQueue::new(config),
+            jobs: (0..knobs.workers).map(|_| None).collect(),
+            failures: knobs.failures,
+            rng: fastrand::Rng::with_seed(knobs.seed ^ 0x77),
+            heard: Vec::new(),
+            in_hand: BTreeSet::new(),
+            put_off: BTreeMap::new(),
+            came: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            alarm: Instant::FAR_FUTURE,
+            incarnation: 0,
+        }
+    }
+
+    pub(crate) fn crash(&mut self, knobs: &Knobs) {
+        let incarnation = self.incarnation + 1;
+        *self = Self::new(knobs);
+        self.incarnation = incarnation;
+    }
+
+    pub(crate) fn hear(&mut self, key: String) {
+        if !self.jobs.is_empty() {
+            self.heard.push(key);
+        }
+    }
+
+    /// Whether nothing is queued, put off or worked on.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+            || (self.queue.is_empty()
+                && self.queue.processing_len() == 0
+                && self.queue.next_wake().is_none())
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        format!(
+            "{} wait, {} in work, next {:?}",
+            self.queue.len(),
+            self.queue.processing_len(),
+            self.queue.next_wake()
+        )
+    }
+
+    /// An addition takes back what was put off; what had come already stays.
+    fn note_added(&mut self, now: Instant, key: &str) {
+        if self.put_off.remove(key).is_some_and(|due| due <= now) {
+            self.came.insert(key.to_owned());
+        }
+    }
+
+    /// The earliest of several times counts.
+    fn put_off(&mut self, now: Instant, key: &str, until: Instant) {
+        if self.put_off.get(key).is_some_and(|due| *due <= now) {
+            self.put_off.remove(key);
+            self.came.insert(key.to_owned());
+        }
+        let earliest = self.put_off.entry(key.to_owned()).or_insert(until);
+        *earliest = (*earliest).min(until);
+    }
+
+    /// K2: until when a key is put off that is handed out as if its time had come.
+    fn is_early(&mut self, now: Instant, key: &str, reason: Reason) -> Option<Instant> {
+        let came = self.came.remove(key);
+        let due = self.put_off.get(key).copied();
+        if due.is_some_and(|due| due <= now) {
+            self.put_off.remove(key);
+        }
+        let is_late = matches!(reason, Reason::Delayed | Reason::Retry(_));
+        due.filter(|due| is_late && !came && *due > now)
+    }
+}
+
+impl World {
+    /// What the handler heard is to be worked on.
+    pub(crate) fn enqueue_heard(&mut self) {
+        let now = self.now;
+        let heard = std::mem::take(&mut self.workers.heard);
+        if heard.is_empty() {
+            return;
+        }
+        for key in heard {
+            if self.workers.queue.add(now, &key) != Added::Ignored {
+                self.workers.note_added(now, &key);
+            }
+        }
+        self.plan(now, Step::Work);
+    }
+
+    /// Idle workers take what there is.
+    pub(crate) fn work(&mut self) {
+        let now = self.now;
+        if self.workers.alarm <= now {
+            self.workers.alarm = Instant::FAR_FUTURE;
+        }
+        for worker in 0..self.workers.jobs.len() {
+            if self.workers.jobs[worker].is_some() {
+                continue;
+            }
+            let taken = match self.workers.queue.get(now) {
+                Next::Key(taken) => taken,
+                Next::Empty { .. } | Next::ShutDown => break,
+            };
+            if !self.workers.in_hand.insert(taken.key.clone()) {
+                let what = "two workers have it".to_owned();
+                return self.violate("INV-S12", &taken.key, what);
+            }
+            if let Some(due) = self.workers.is_early(now, &taken.key, taken.reason) {
+                let what = format!("it was put off until {due}");
+                return self.violate("INV-S12", &taken.key, what);
+            }
+            let saw = self.look(&taken.key);
+            self.tally.reconciles += 1;
+            let millis = self.workers.rng.u64(..200);
+            self.workers.jobs[worker] = Some(Job {
+                ticket: taken.ticket,
+                key: taken.key,
+                saw,
+            });
+            let number = self.workers.incarnation * WORKERS_MAX + worker;
+            self.plan_in(Duration::from_millis(millis), Step::Done(number));
+        }
+        self.workers.queue.advance(now);
+        self.workers.queue.check_invariants();
+        if let Some(wake) = self.workers.queue.next_wake()
+            && wake < self.workers.alarm
+        {
+            self.workers.alarm = wake;
+            self.plan(wake, Step::Work);
+        }
+    }
+
+    fn look(&self, key: &str) -> Option<(String, String)> {
+        let reader = self.informers.first()?.pipeline.indexer().reader();
+        let entry = reader.get(key)?;
+        entry.effective()?;
+        let object = &entry.object;
+        Some((
+            object.uid().to_owned(),
+            object.resource_version_text().to_owned(),
+        ))
+    }
+
+    /// A worker is done: well, badly, with a write of its own, or with a wish to come back.
+    pub(crate) fn finish_work(&mut self, number: usize) {
+        let now = self.now;
+        if number / WORKERS_MAX != self.workers.incarnation {
+            return;
+        }
+        let job = self.workers.jobs.get_mut(number % WORKERS_MAX);
+        let Some(job) = job.and_then(Option::take) else {
+            return;
+        };
+        let fails = self.workers.failures > 0
+            && !self.is_calm
+            && self.workers.rng.u8(..self.workers.failures) == 0;
+        if fails {
+            if let Some(delay) = self.workers.queue.add_rate_limited(now, &job.key) {
+                self.workers.put_off(now, &job.key, now + delay);
+            }
+        } else {
+            self.workers.queue.forget(&job.key);
+            self.workers.seen.insert(job.key.clone(), job.saw);
+            let choice = if self.is_calm {
+                9
+            } else {
+                self.workers.rng.u8(..10)
+            };
+            if choice == 0 {
+                let delay = Duration::from_millis(self.workers.rng.u64(1..20_000));
+                self.workers.queue.add_after(now, &job.key, delay);
+                self.workers.put_off(now, &job.key, now + delay);
+            }
+        }
+        self.workers.in_hand.remove(&job.key);
+        self.workers.queue.done(now, job.ticket);
+        if !fails && !self.is_calm && self.workers.rng.u8(..20) == 0 {
+            let kind = self.informers[0].knobs.kind;
+            if self.cluster.touch(kind, &job.key) {
+                self.after_write();
+            }
+        }
+        self.plan(now, Step::Work);
+    }
+
+    /// K3: the last change of every key was reconciled.
+    pub(crate) fn check_reconciled(&mut self) {
+        if self.workers.jobs.is_empty() || self.violation.is_some() {
+            return;
+        }
+        let snapshot = self.informers[0].pipeline.indexer().snapshot();
+        let mut wrong = None;
+        for (key, saw) in &self.workers.seen {
+            let entry = snapshot.get(key);
+            if entry.is_some_and(tidings_engine::entry::Entry::is_poisoned) {
+                continue;
+            }
+            let is = entry.map(|entry| {
+                let object = &entry.object;
+                (object.uid(), object.resource_version_text())
+            });
+            if is != saw.as_ref().map(|(uid, rv)| (uid.as_str(), rv.as_str())) {
+                wrong = Some((key.clone(), format!("seen {saw:?}, stored {is:?}")));
+            }
+        }
+        for entry in snapshot.iter() {
+            let key = entry.object.key();
+            if !self.workers.seen.contains_key(key) && !entry.is_poisoned() {
+                wrong = Some((key.to_owned(), "it was never reconciled".to_owned()));
+            }
+        }
+        if let Some((key, what)) = wrong {
+            self.violate("INV-L4", &key, what);
+        }
+    }
+}
+
+/// More workers than a world has.
+const WORKERS_MAX: usize = 256;
