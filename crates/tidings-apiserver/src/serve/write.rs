@@ -37,7 +37,7 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 /// Bytes of a field manager's name.
 const MANAGER_BYTES_MAX: usize = 128;
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A write as it came.
 struct Received {
@@ -71,7 +71,7 @@ pub(super) async fn answer(
         };
         accept::form(request.headers(), query, row, subject)?
     };
-    let received = receive(query, request, form).await?;
+    let received = receive(shared, query, request, form).await?;
     let answered = {
         let state = &mut *shared.state.lock();
         act(state, target, &received)
@@ -95,7 +95,20 @@ fn check_method(method: &str, target: &Target, is_bare: bool) -> Result<(), Refu
     Err(Refusal::method_not_allowed())
 }
 
+/// A request's body, within its bound and its time (pr-N9, pr-L21).
+pub(super) async fn body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let collected = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(shared.config.request_timeout, collected).await;
+    let collected = collected.map_err(|_| Refusal::of_code(504, 0))?;
+    let body = collected.map_err(|_| {
+        let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
+        Refusal::new(413, "RequestEntityTooLarge", message)
+    })?;
+    Ok(body.to_bytes())
+}
+
 async fn receive(
+    shared: &Shared,
     query: &[(String, String)],
     request: Request<Incoming>,
     form: Form,
@@ -110,13 +123,7 @@ async fn receive(
     // A client that does not say who manages is known by the beginning of its agent.
     let agent = agent.split('/').next().unwrap_or_default().to_owned();
     let method = request.method().as_str().to_owned();
-    let collected = Limited::new(request.into_body(), BODY_BYTES_MAX)
-        .collect()
-        .await;
-    let body = collected.map_err(|_| {
-        let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
-        Refusal::new(413, "RequestEntityTooLarge", message)
-    })?;
+    let body = body(shared, request).await?;
     let given = query.iter().find(|(name, _)| name == "fieldManager");
     let manager = given.map_or(agent, |(_, manager)| manager.clone());
     Ok(Received {
@@ -129,7 +136,7 @@ async fn receive(
             .to_owned(),
         manager,
         query: query.to_vec(),
-        body: body.to_bytes(),
+        body,
         form,
     })
 }
@@ -324,7 +331,7 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         let (list, _) = collection_query(target, &received.query)?;
         let page = state.delete_collection(resource, &list, &options, &terms)?;
         let page = page.printed(&row, received.form, unix_seconds());
-        let mut response = Response::new(stream::list(page, None, None, false));
+        let mut response = Response::new(stream::list(None, page, stream::Way::default()));
         let json = header::HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return Ok(response);
