@@ -206,6 +206,13 @@ async fn pr_f31_drops_are_put_together() {
     let server = admin().await;
     put(&server, "a", "\u{fc}\u{1f600}");
     pull(&server, "drip", json!({ "bytes": 5, "milliseconds": 1 })).await;
+    let begun = Instant::now();
+    let answer = client(&server).send(&list()).await.unwrap();
+    let drops = u64::try_from(answer.body.len() / 5).unwrap();
+    assert!(
+        begun.elapsed() >= Duration::from_millis(drops),
+        "{drops} drops"
+    );
     for mode in modes() {
         let handle = start(builder::<Raw>(&server, scope()).list_mode(mode));
         handle.wait_synced(DEADLINE).await.unwrap();

@@ -184,6 +184,7 @@ async fn every_access_is_allowed_if_it_is_one() {
     server.shutdown().await;
 }
 
+#[cfg(feature = "tls")]
 #[tokio::test]
 async fn beyond_loopback_it_listens_only_with_tls_and_tokens() {
     let open = Config {
@@ -236,7 +237,7 @@ async fn rotated_tokens_end_the_old_ones_at_once() {
     server.shutdown().await;
 }
 
-#[cfg(unix)]
+#[cfg(all(feature = "tls", unix))]
 #[tokio::test]
 async fn the_kubeconfig_is_its_owners_alone_and_follows_rotations() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -278,6 +279,7 @@ async fn the_kubeconfig_is_its_owners_alone_and_follows_rotations() {
     server.shutdown().await;
 }
 
+#[cfg(feature = "tls")]
 #[tokio::test]
 async fn a_name_that_is_none_is_told() {
     let config = Config {
