@@ -87,12 +87,13 @@ fn follow(
 
 impl Follower {
     /// Waits until store and handler are what the server has; their way there has to be legal.
-    async fn settle(&self, cluster: &Cluster) {
+    /// What happened is told in one line.
+    async fn settle(&self, cluster: &Cluster) -> String {
         cluster.level(&self.handle, &self.scope).await;
         self.history.check(&cluster.truth(&self.scope).await).await;
         let (name, state) = (self.name, self.handle.state());
-        println!("{name}: {:?} {:?}", self.history.counts(), state.stats);
         assert_eq!(state.condition.epoch, 0, "{name}: one history");
+        format!("{name}: {:?} {:?}", self.history.counts(), state.stats)
     }
 }
 
@@ -102,12 +103,18 @@ fn followers(http1: &Client, http2: &Client) -> Vec<Follower> {
     selected.field_selector = "metadata.name=w1-1".to_owned();
     let plan = [
         ("watch list", http1, ListMode::Auto, Order::Arrival),
-        ("watch list over HTTP/2", http2, ListMode::Auto, Order::Arrival),
+        (
+            "watch list over HTTP/2",
+            http2,
+            ListMode::Auto,
+            Order::Arrival,
+        ),
         ("pages", http1, ListMode::Paged, Order::Arrival),
         ("one list", http2, ListMode::Whole, Order::PerKey),
     ];
     let all = plan.into_iter();
-    let all = all.map(|(name, client, mode, order)| follow(client, name, configmaps(), mode, order));
+    let all =
+        all.map(|(name, client, mode, order)| follow(client, name, configmaps(), mode, order));
     let one = follow(http1, "one object", selected, ListMode::Auto, Order::PerKey);
     all.chain([one]).collect()
 }
@@ -235,7 +242,7 @@ async fn inv_l1_inv_s7_inv_s13_after_an_hour_of_faults_all_is_as_the_server_has_
     let (accepted, failed) = writers.tally();
     writers.stop().await;
     for follower in &followers {
-        follower.settle(&cluster).await;
+        println!("{}", follower.settle(&cluster).await);
     }
     println!("{inflicted:?}; {accepted} writes accepted, {failed} failed");
     until("tasks are as many as before", async || {
