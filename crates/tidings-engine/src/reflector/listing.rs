@@ -54,6 +54,22 @@ impl Listing {
         }
     }
 
+    /// See `tests/fingerprint.rs`.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {:?} {} {} {}",
+            self.begun,
+            self.version,
+            self.limit,
+            self.token,
+            self.first_page,
+            self.items,
+            self.pages,
+            self.keyless
+        )
+    }
+
     /// Something came that could be any of the stored objects.
     pub(super) const fn proves_no_absence(&mut self) {
         self.keyless = true;
