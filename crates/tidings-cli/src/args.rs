@@ -19,6 +19,8 @@ pub(crate) enum Command {
     /// Measure what an informer of a resource costs, as one JSON object.
     #[command(after_long_help = FIGURES)]
     Measure(Measure),
+    /// Run the engine against a simulated server with seeded faults, and check it at each step.
+    Sim(Sim),
     /// Follow a resource: a line for each change.
     Watch(Watch),
 }
@@ -54,6 +56,29 @@ pub(crate) struct Apiserver {
     /// Run a small scripted churn of pods.
     #[arg(long)]
     pub(crate) churn: bool,
+}
+
+/// Which worlds to run.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sim {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first_seed: u64,
+    /// One seed alone.
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
+    pub(crate) seed: Option<u64>,
+    /// A case from a file, as a failing run prints it.
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed", "seed"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Print the case and a line a step, with --seed or --replay.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// How many worlds at a time, each in its own thread.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) threads: u8,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,4 +1,4 @@
-//! The `tidings` command: watch a resource, measure what an informer costs, run an API server.
+//! The `tidings` command: watch a resource, measure what an informer costs, run an API server or a simulation.
 
 mod apiserver;
 mod args;
@@ -10,6 +10,7 @@ mod meter;
 mod names;
 mod output;
 mod pods;
+mod sim;
 mod watch;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
                 match args.command {
                     Command::Apiserver(args) => apiserver::run(args).await,
                     Command::Measure(args) => measure::run(args).await,
+                    Command::Sim(args) => sim::run(&args),
                     Command::Watch(args) => watch::run(args).await,
                 }
             })

@@ -159,6 +159,7 @@ impl Informer {
 
     pub(crate) fn calm(&mut self, now: Instant) {
         self.armed.clear();
+        self.knobs.slow = 0;
         self.close_until = now;
     }
 
@@ -323,12 +324,17 @@ impl World {
         }
         // The driver looks at its link first: handlers that always have work do not keep it from
         // reading.
+        self.deliver_all(index);
+        if self.informers[index].busy_until <= now {
+            self.feed(index, Input::Tick);
+            self.deliver_all(index);
+        }
+    }
+
+    fn deliver_all(&mut self, index: usize) {
         let ids = [self.informers[index].stream, self.informers[index].probe];
         for id in ids.into_iter().flatten() {
             self.deliver(id);
-        }
-        if self.informers[index].busy_until <= now {
-            self.feed(index, Input::Tick);
         }
     }
 
@@ -351,12 +357,9 @@ impl World {
             let index = connection.informer;
             let informer = &self.informers[index];
             let is_wanted = informer.busy_until <= now && informer.pipeline.wants_input();
-            if !connection
-                .items
-                .front()
-                .is_some_and(|(arrival, _)| *arrival <= now)
-                || !is_wanted
-            {
+            let next = connection.items.front();
+            let is_here = next.is_some_and(|(arrival, _)| *arrival <= now);
+            if !is_here || !is_wanted {
                 return;
             }
             let connection = self.connections.get_mut(&id);

@@ -7,14 +7,18 @@
 //!                  \--follow--> replica 1        a consistent list makes it follow at once (pr-L1)
 //! ```
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use tidings_api::Instant;
+use tidings_api::{Instant, ResourceVersion};
 use tidings_apiserver::{
     State,
-    state::{Admission, Checkpoint, Terms},
+    state::{Admission, Checkpoint, Stored, Terms},
 };
+use tidings_engine::lease::{Record, WriteOutcome};
 
 use crate::{
+    election,
     knobs::Knobs,
     model::Model,
     ops::{Content, Kind, Slot, WatchLists},
@@ -29,6 +33,8 @@ pub(crate) struct Cluster {
     written: u64,
     /// The version up to which the model was told.
     told: u64,
+    /// The highest version of a history that is no more.
+    lost: u64,
 }
 
 pub(crate) struct Replica {
@@ -59,6 +65,7 @@ impl Cluster {
             checkpoint: None,
             written: 0,
             told: rv,
+            lost: 0,
             etcd,
         }
     }
@@ -152,6 +159,36 @@ impl Cluster {
         self.tell_model();
     }
 
+    /// The Lease that candidates stand for.
+    pub(crate) fn lease(&self) -> Option<Arc<Stored>> {
+        let leases = leases(&self.etcd)?;
+        self.etcd.get(leases, LEASE).cloned()
+    }
+
+    /// Creates the Lease, or replaces it if it still has a version.
+    pub(crate) fn write_lease(
+        &mut self,
+        record: &Record,
+        version: Option<&ResourceVersion>,
+    ) -> WriteOutcome {
+        let Some(leases) = leases(&self.etcd) else {
+            return WriteOutcome::Unknown;
+        };
+        let document = election::document(record, version);
+        let written = match version {
+            None => self.etcd.create(leases, Some("default"), document, 0),
+            Some(_) => self.etcd.update(leases, LEASE, document),
+        };
+        self.tell_model();
+        match written {
+            Ok(stored) => WriteOutcome::Stored {
+                version: ResourceVersion::from_revision(stored.resource_version()),
+            },
+            // 409 of both, and 404 of an update: the Lease is not what it was.
+            Err(_) => WriteOutcome::Conflict,
+        }
+    }
+
     /// Everybody forgets what was; etcd's own tokens with it.
     pub(crate) fn compact(&mut self) {
         self.etcd.compact();
@@ -177,6 +214,7 @@ impl Cluster {
         debug_assert!(rv <= before, "a copy of this history");
         self.model.restore(rv);
         self.told = rv;
+        self.lost = self.lost.max(before);
         for replica in &mut self.replicas {
             let ring = RING_AFTER_RESTORE;
             replica.state = self.etcd.replica(ring);
@@ -196,6 +234,11 @@ impl Cluster {
             name: number % 4,
         };
         self.put(slot, Content::default());
+    }
+
+    /// The highest version that there ever was, in any history.
+    pub(crate) fn highest(&self) -> u64 {
+        self.lost.max(self.etcd.resource_version())
     }
 
     /// Lets an API server follow etcd up to a version, unless it hears nothing of it. Whether it hears.
@@ -247,6 +290,10 @@ impl Cluster {
     }
 }
 
+fn leases(state: &State) -> Option<usize> {
+    state.resource("coordination.k8s.io", "v1", "leases")
+}
+
 fn definitions(state: &State) -> Option<usize> {
     state.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 }
@@ -294,5 +341,6 @@ fn kind_of(plural: &str) -> Option<Kind> {
         .find(|kind| path_of(*kind).1 == plural)
 }
 
+const LEASE: &str = "default/leader";
 const DEFINITION: &str = "widgets.example.com";
 const RING_AFTER_RESTORE: usize = 1000;

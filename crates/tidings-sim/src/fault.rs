@@ -148,6 +148,12 @@ impl Fault {
         self.class() <= 5
     }
 
+    /// Whether it acts on the stream as it is.
+    #[must_use]
+    pub const fn meets_stream(self) -> bool {
+        !self.meets_request() && !self.meets_bytes() && self.class() >= 8
+    }
+
     /// Whether it acts on what the server sends next.
     #[must_use]
     pub const fn meets_bytes(self) -> bool {

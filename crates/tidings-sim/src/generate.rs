@@ -20,9 +20,10 @@ use crate::{
 #[must_use]
 pub fn case(seed: u64) -> Case {
     let mut rng = Rng::with_seed(seed);
-    let mut swarm = Swarm::draw(&mut rng);
+    let swarm = Swarm::draw(&mut rng);
     let knobs = knobs(&mut rng, seed);
-    let length = rng.usize(20..140);
+    let longest = [60, 200, 500][rng.usize(..3)];
+    let length = rng.usize(20..longest);
     let mut ops = Vec::with_capacity(length);
     let mut at = Instant::ZERO + Duration::from_millis(rng.u64(..50));
     while ops.len() < length {
@@ -75,7 +76,7 @@ impl Swarm {
         }
     }
 
-    fn op(&mut self, rng: &mut Rng, knobs: &Knobs) -> Op {
+    fn op(&self, rng: &mut Rng, knobs: &Knobs) -> Op {
         let choice = rng.u8(..12);
         if choice < self.writes {
             return self.write(rng);
@@ -86,6 +87,7 @@ impl Swarm {
             return Op::Fault {
                 informer: rng.u8(..informers),
                 fault: fault(rng, class),
+                late: rng.bool(),
             };
         }
         let other = self.others[rng.usize(..self.others.len())];

@@ -11,11 +11,11 @@ use crate::{
 };
 
 impl World {
-    pub(crate) fn bring_fault(&mut self, index: usize, fault: Fault) {
+    pub(crate) fn bring_fault(&mut self, index: usize, fault: Fault, late: bool) {
         if index >= self.informers.len() {
             return;
         }
-        if fault.meets_request() || fault.meets_bytes() {
+        if fault.meets_request() || fault.meets_bytes() || (late && fault.meets_stream()) {
             let armed = &mut self.informers[index].armed;
             if armed.len() < ARMED_MAX {
                 armed.push_back(fault);
@@ -46,7 +46,7 @@ impl World {
         self.now + Duration::from_millis(u64::from(millis))
     }
 
-    fn bring_to_stream(&mut self, index: usize, fault: Fault) {
+    pub(crate) fn bring_to_stream(&mut self, index: usize, fault: Fault) {
         let Some(id) = self.informers[index].stream else {
             return;
         };

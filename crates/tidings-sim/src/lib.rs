@@ -25,8 +25,10 @@ mod knobs;
 mod link;
 mod model;
 mod ops;
+mod parse;
 mod run;
 mod serve;
+mod shrink;
 mod tally;
 mod trace;
 mod worker;
@@ -39,6 +41,8 @@ pub use self::{
     generate::case,
     knobs::{InformerKnobs, Knobs},
     ops::{Case, Content, Kind, Op, Slot, Timed, WatchLists},
+    parse::ParseError,
     run::{Outcome, Summary, run, run_hashed, run_seeds, run_traced},
+    shrink::shrink,
     tally::Tally,
 };

@@ -126,6 +126,8 @@ pub enum Op {
         informer: u8,
         /// What.
         fault: Fault,
+        /// Whether it waits for the next bytes, where it would act at once.
+        late: bool,
     },
     /// A handler is added.
     AddHandler {
@@ -273,7 +275,14 @@ impl fmt::Display for Op {
             Self::Lag { replica, millis } => write!(f, "lag r{replica} ms={millis}"),
             Self::Stick { replica, millis } => write!(f, "stick r{replica} ms={millis}"),
             Self::WatchLists { replica, mode } => write!(f, "watchlists r{replica} mode={mode}"),
-            Self::Fault { informer, fault } => write!(f, "fault i{informer} {fault}"),
+            Self::Fault {
+                informer,
+                fault,
+                late,
+            } => {
+                let when = if *late { " late" } else { "" };
+                write!(f, "fault i{informer} {fault}{when}")
+            }
             Self::AddHandler {
                 informer,
                 panics,

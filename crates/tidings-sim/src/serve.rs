@@ -354,6 +354,11 @@ impl World {
         let mut cut = None;
         if asked != Asked::Probe && !self.is_calm {
             while let Some(fault) = self.next_byte_fault(index) {
+                if fault.meets_stream() {
+                    self.informers[index].armed.pop_front();
+                    self.bring_to_stream(index, fault);
+                    continue;
+                }
                 if let Fault::Truncate { clean } = fault {
                     cut = Some((fault, clean));
                 } else if let Some(maimed) = link::maimed(fault, asked, &bytes) {
@@ -423,7 +428,8 @@ impl World {
 
     fn next_byte_fault(&self, index: usize) -> Option<Fault> {
         let armed = &self.informers[index].armed;
-        armed.front().copied().filter(|fault| fault.meets_bytes())
+        let fits = |fault: &Fault| fault.meets_bytes() || fault.meets_stream();
+        armed.front().copied().filter(fits)
     }
 }
 

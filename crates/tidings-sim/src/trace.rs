@@ -7,10 +7,13 @@ use std::fmt;
 
 use tidings_api::Instant;
 
+/// Takes lines.
+pub(crate) type Sink = Box<dyn FnMut(&str)>;
+
 /// The lines of a run, as far as somebody wants them.
 #[derive(Default)]
 pub(crate) struct Trace {
-    sink: Option<Box<dyn FnMut(&str)>>,
+    sink: Option<Sink>,
     /// Whether lines are made at all.
     is_on: bool,
     hash: u64,
@@ -29,7 +32,7 @@ impl Trace {
     }
 
     /// A trace whose lines somebody takes.
-    pub(crate) fn to(sink: Box<dyn FnMut(&str)>) -> Self {
+    pub(crate) fn to(sink: Sink) -> Self {
         Self {
             sink: Some(sink),
             ..Self::hashed()

@@ -52,8 +52,9 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     pub(crate) coverage: Coverage,
     pub(crate) violation: Option<Violation>,
-    /// How many times etcd was restored.
+    /// How many times etcd was restored, and when last.
     pub(crate) restores: u64,
+    pub(crate) restored_at: Option<Instant>,
 }
 
 /// What is to happen.
@@ -129,6 +130,7 @@ impl World {
             coverage: Coverage::default(),
             violation: None,
             restores: 0,
+            restored_at: None,
         };
         for index in 0..world.case.ops.len() {
             let at = world.case.ops[index].at;
@@ -267,7 +269,11 @@ impl World {
                 self.after_write();
             }
             Op::Lag { .. } | Op::Stick { .. } | Op::WatchLists { .. } => self.change_server(&op),
-            Op::Fault { informer, fault } => self.bring_fault(usize::from(informer), fault),
+            Op::Fault {
+                informer,
+                fault,
+                late,
+            } => self.bring_fault(usize::from(informer), fault, late),
             Op::AddHandler { .. } | Op::RemoveHandler { .. } | Op::Resync { .. } => {
                 self.change_handlers(&op);
             }
@@ -310,6 +316,7 @@ impl World {
             return;
         }
         self.restores += 1;
+        self.restored_at = Some(self.now);
         self.tally.restores += 1;
         for informer in &self.informers {
             informer.note_restore();
@@ -352,14 +359,12 @@ impl World {
         // a version that is no more makes it take one.
         for index in 0..self.informers.len() {
             if self.informers[index].is_doubtful() {
-                self.bring_fault(index, Fault::Reset);
+                self.bring_fault(index, Fault::Reset, false);
             }
         }
-        let versions = self.informers.iter().filter_map(|it| it.published);
         // Higher than what anybody has, or has on its way.
-        let present = self.cluster.etcd.resource_version();
-        let last = versions.map(|(_, rv)| rv).max().unwrap_or(0).max(present);
-        while self.cluster.etcd.resource_version() <= last {
+        let highest = self.cluster.highest();
+        while self.cluster.etcd.resource_version() <= highest {
             self.cluster.put_after_restore(0);
         }
         self.cluster.compact();
