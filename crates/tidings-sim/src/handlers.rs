@@ -79,6 +79,13 @@ pub(crate) struct Seat {
     pub(crate) panics: bool,
 }
 
+impl Seat {
+    /// Events that it was told.
+    pub(crate) fn told(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).told
+    }
+}
+
 /// The handler itself.
 pub(crate) struct Recorder {
     log: SharedLog,
@@ -150,6 +157,10 @@ impl Log {
                 let fault = match self.known.remove(&key) {
                     None => Some("it was never added"),
                     Some((known, _)) if known != uid => Some("it is another object"),
+                    // A deletion has a version of its own.
+                    Some((_, known)) if *is_final_state_known && known == version => {
+                        Some("its final state is not known")
+                    }
                     Some(_) => None,
                 };
                 ("delete", fault)

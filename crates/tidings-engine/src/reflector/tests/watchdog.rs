@@ -179,6 +179,22 @@ fn pr_w15_inv_s4_a_probe_below_our_version_relists() {
 }
 
 #[test]
+fn inv_s4_a_probe_below_what_came_after_it_was_asked_proves_nothing() {
+    check(
+        "
+            start
+            ok
+            ADDED a@7
+            initial-end 10
+            tick
+            t=131s ADDED b@12
+            t=132s probe 11
+        ",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn pr_f31_a_late_probe_answer_is_ignored() {
     check(
         "
