@@ -87,7 +87,7 @@ impl World {
             let condition = self.informers[index].pipeline.condition();
             let said = condition.trouble.map(|trouble| trouble.message);
             let what = format!("a list that nothing called for: {said:?}");
-            self.violate("DESIGN 4.1", &format!("i{index}"), what);
+            self.violate("DESIGN-4.1", &format!("i{index}"), what);
         }
         forget(&mut self.troubles, now);
         let max = REQUESTS_MAX + self.troubles.len() * REQUESTS_EACH;
