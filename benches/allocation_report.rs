@@ -3,15 +3,20 @@
 //! Prints one line a figure, and fails if one is over its bound: `cargo bench --bench
 //! allocation_report`. Counted are allocations and reallocations of the whole process, which here
 //! has one thread: first of the machine fed with bytes, then of the facade's driver over a scripted
-//! transport, runtime included. Nothing is counted of the bench itself, whose bytes are made before.
+//! transport, runtime included; last the bytes that the embedded API server's state holds. Nothing is counted of the bench itself, whose bytes are made before.
 
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{alloc::System, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tidings::{Informer, ListMode, Payload, Raw, Resource, ResourceVersion, Scope};
+use tidings_apiserver::{
+    State,
+    state::{Admission, Part, Terms},
+};
 use tidings_benches::{
     feed::Feed,
     pods::{self, Burst},
@@ -29,6 +34,8 @@ const PODS: usize = 20_000;
 const LIMIT: Duration = Duration::from_secs(60);
 /// The target is 1, the object itself; what is above it is its share of pages and index.
 const LISTED_MAX: f64 = 1.5;
+/// The target: bytes that the API server's state holds for a byte of JSON, the history's records included.
+const AT_REST_MAX: f64 = 1.5;
 /// The target, under either order.
 const EVENT_MAX: f64 = 2.0;
 
@@ -55,6 +62,72 @@ fn main() {
     assert!(listed <= LISTED_MAX && event <= EVENT_MAX);
     let (listed, event) = facade::<Arc<Projection>>(&list, pods);
     show("facade/projection", listed, event);
+    at_rest("pods", "6.8KB", pods, |number| {
+        serde_json::from_str(&pods::object(number)).expect("a pod")
+    });
+    at_rest("configmaps", "1KB", pods, |number| {
+        let data = "0123456789abcdef".repeat(50);
+        json!({ "metadata": { "name": format!("map-{number:06}"), "labels": { "app": "shop" } },
+            "data": { "key": data } })
+    });
+}
+
+/// The API server's state: what it holds for each byte of JSON, and what updates leave in the history.
+fn at_rest(plural: &str, size: &str, objects: usize, object: impl Fn(usize) -> Value) {
+    let mut state = State::new(1);
+    let resource = state.resource("", "v1", plural).expect("it is served");
+    let terms = Terms {
+        admission: Admission::Strict,
+        manager: "bench",
+        ..Terms::open(1_767_225_600)
+    };
+    let mut json = 0;
+    let held = Region::new(GLOBAL);
+    for number in 0..objects {
+        let mut document = object(number);
+        let meta = document["metadata"].as_object_mut().expect("metadata");
+        meta.remove("resourceVersion");
+        meta.insert("namespace".to_owned(), "default".into());
+        let created = state.create_with(resource, Some("default"), document, &terms);
+        json += created.expect("a new object").object.bytes_len();
+    }
+    let loaded = live(&held);
+    let listed = state.list(resource, &Default::default()).expect("a list");
+    assert_eq!(listed.items.len(), objects);
+    for item in &listed.items {
+        let mut document = item.document();
+        document["metadata"]["labels"]["turn"] = "2".into();
+        let updated = state.update_with(resource, item.key(), document, Part::Main, &terms);
+        updated.expect("an object that is there");
+    }
+    drop(listed);
+    let (updated, history) = (live(&held), state.history_size());
+    state.compact();
+    let compacted = live(&held);
+    let ratio = |bytes| ratio(bytes, json);
+    println!(
+        "bytes/at_rest/apiserver/{plural}/{size}: {:.3} a byte of JSON; after as many updates {:.3}, of which \
+         the history counts {:.3} as its own; compacted {:.3}",
+        ratio(loaded),
+        ratio(updated),
+        ratio(history.bytes),
+        ratio(compacted)
+    );
+    assert_eq!(history.entries, 2 * objects);
+    assert!(ratio(loaded) <= AT_REST_MAX && ratio(compacted) <= AT_REST_MAX);
+    // What the history counts is freed with it, but for the map's and the queue's own room.
+    assert!(updated - compacted >= history.bytes * 9 / 10);
+}
+
+/// Bytes that are held now and were not when the region began.
+fn live(region: &Region<'_, System>) -> usize {
+    let change = region.change();
+    change.bytes_allocated - change.bytes_deallocated
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^52")]
+fn ratio(bytes: usize, of: usize) -> f64 {
+    bytes as f64 / of as f64
 }
 
 /// The store alone: a list into an empty one, then one update of each object, 32 a publication.

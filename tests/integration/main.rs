@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod access;
 mod answers;
 mod bad_config;
 mod bad_input;
@@ -10,6 +11,7 @@ mod events;
 mod faults;
 mod finalizers;
 mod leader;
+mod levers;
 mod scripted;
 mod support;
 mod together;

@@ -127,3 +127,14 @@ pub(crate) async fn until<P: Payload>(
     let reached = tokio::time::timeout(DEADLINE, state.wait_for(|state| what(state))).await;
     reached.expect("the state in time").unwrap().clone()
 }
+
+/// Waits until so many clients watch.
+pub(crate) async fn watched(server: &Handle, count: usize) {
+    let reached = async {
+        while server.watches() != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reached = tokio::time::timeout(DEADLINE, reached).await;
+    reached.expect("so many watches in time");
+}

@@ -119,7 +119,8 @@ impl KindRow {
 
     /// Whether it is this kind of this group, in whatever version.
     pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
-        self.group == group && self.kind == kind
+        // Kinds differ sooner than groups.
+        self.kind == kind && self.group == group
     }
 
     /// `version`, or `group/version`: what objects carry as `apiVersion`.

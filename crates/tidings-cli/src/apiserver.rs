@@ -1,41 +1,64 @@
 //! `tidings apiserver`, and the server behind `--embedded`.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
-use tidings_apiserver::serve::{self, Handle};
+use tidings_apiserver::serve::{self, Handle, Tls, Token};
 
 use crate::{args::Apiserver, output};
 
 /// Runs the command: until Ctrl-C.
 pub(crate) async fn run(args: Apiserver) -> Result<ExitCode> {
-    let address = SocketAddr::from(([127, 0, 0, 1], args.port));
-    let config = serve::Config {
-        address,
-        // Go's reader holds back a gzip member until the next one begins, so kubectl would wait.
-        watch_list_gzip: false,
-        ..serve::Config::default()
-    };
-    let server = serve::start(config).await;
-    let server = server.with_context(|| format!("cannot listen on {address}"))?;
+    let server = serve::start(config(&args)?).await?;
     let ended = tokio::select! {
         // Polled first: whoever reads that it is ready may interrupt it at once.
         biased;
         interrupted = tokio::signal::ctrl_c() => interrupted.context("Ctrl-C cannot be waited for"),
-        Err(error) = announce(&server, &args) => Err(error),
+        Err(error) = async { announce(&server, &args) } => Err(error),
     };
     server.shutdown().await;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Says that the server is there, on stdout and in a kubeconfig.
-async fn announce(server: &Handle, args: &Apiserver) -> Result<()> {
-    if let Some(path) = &args.kubeconfig_out {
-        let written = std::fs::write(path, server.kubeconfig());
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-    }
+fn config(args: &Apiserver) -> Result<serve::Config> {
+    let tokens = match &args.token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+            Token::parse_file(&text).with_context(|| path.display().to_string())?
+        }
+        // Whoever asks for TLS wants to be alone.
+        None if args.tls => vec![Token::random_admin()?],
+        None => Vec::new(),
+    };
+    Ok(serve::Config {
+        address: SocketAddr::new(args.address, args.port),
+        tls: args.tls.then(|| Tls {
+            names: args.tls_name.clone(),
+            dir: args.tls_dir.clone(),
+        }),
+        tokens,
+        admin: args
+            .admin
+            .map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
+        kubeconfig_out: args.kubeconfig_out.clone(),
+        // Go's reader holds back a gzip member until the next one begins, so kubectl would wait.
+        watch_list_gzip: false,
+        ..serve::Config::default()
+    })
+}
+
+/// Says on stdout that the server is there.
+fn announce(server: &Handle, args: &Apiserver) -> Result<()> {
     if args.churn {
         server.churn(PODS, CHURN_PERIOD);
+    }
+    if let Some(admin) = server.admin() {
+        output::line(&format!("admin http://{admin}"))?;
     }
     output::line(&format!("ready {}", server.url()))?;
     Ok(())

@@ -1,6 +1,9 @@
 //! The command line, as values.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -14,7 +17,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the embedded API server on loopback until Ctrl-C.
+    /// Run the embedded API server until Ctrl-C, on loopback unless told otherwise.
+    #[command(after_long_help = ACCESS)]
     Apiserver(Apiserver),
     /// Measure what an informer of a resource costs, as one JSON object.
     #[command(after_long_help = FIGURES)]
@@ -50,9 +54,27 @@ pub(crate) struct Apiserver {
     /// The port; 0 lets the system choose.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Where to write a kubeconfig.
+    /// The address; beyond loopback it needs --tls.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) address: IpAddr,
+    /// Speak HTTPS, with an authority and a certificate made for this run.
     #[arg(long)]
+    pub(crate) tls: bool,
+    /// One more name or address by which clients know the server.
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(crate) tls_name: Vec<String>,
+    /// Where to leave ca.crt, tls.crt and tls.key; they stay in memory otherwise.
+    #[arg(long, value_name = "DIR", requires = "tls")]
+    pub(crate) tls_dir: Option<PathBuf>,
+    /// The bearer tokens: token,user,uid,"group1,group2" in each line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Where to write a kubeconfig, with whatever is needed to come in.
+    #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig_out: Option<PathBuf>,
+    /// Serve the admin endpoint, by which faults are made, on this port of loopback; 0 lets the system choose.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0")]
+    pub(crate) admin: Option<u16>,
     /// Run a small scripted churn of pods.
     #[arg(long)]
     pub(crate) churn: bool,
@@ -199,6 +221,16 @@ pub(crate) enum Runtime {
     /// A thread a core.
     Multi,
 }
+
+/// How one comes in to the embedded API server.
+const ACCESS: &str = "\
+Without --tls and --token-file the server speaks HTTP on loopback, and whoever is on this machine
+may do everything. With --token-file a bearer token is asked for; the file is that of
+kube-apiserver's --token-auth-file. With --tls alone a token for the user admin is made up, and
+stands in the kubeconfig only.
+
+It prints `ready URL` on stdout when it serves, and with --admin `admin URL` in the line before:
+`curl URL` shows the levers there are.";
 
 /// What each figure of `measure` is; it stands below the help, where no doc comment replaces it.
 const FIGURES: &str = "\

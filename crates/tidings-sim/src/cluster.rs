@@ -280,7 +280,7 @@ impl Cluster {
 
     /// Tells the model what was written since.
     fn tell_model(&mut self) {
-        for change in self.etcd.changes_after(self.told) {
+        for change in self.etcd.changed_since(self.told) {
             if let Some(kind) = kind_of(change.plural) {
                 self.model
                     .note(change.rv, kind, change.object, change.is_deleted);

@@ -8,14 +8,37 @@ use std::{fmt, ops::AddAssign, time::Duration};
 use crate::{
     fault::{CLASSES, Fault},
     link::Asked,
+    ops::Op,
 };
 
 /// The states of an informer, as a fault meets it.
 pub const STATES: [&str; 5] = ["list", "page", "initial", "watch", "probe"];
 
-/// Counts of faults by the state that they met.
+/// Ops that are no writes, by the first word of their line.
+const OPS: [&str; 15] = [
+    "compact",
+    "checkpoint",
+    "restore",
+    "crd-delete",
+    "crd-create",
+    "lag",
+    "stick",
+    "watchlists",
+    "add-handler",
+    "remove-handler",
+    "resync",
+    "hold",
+    "jump",
+    "crash",
+    "recreate",
+];
+
+/// Counts of faults by the state that they met, and of ops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Coverage([[u64; STATES.len()]; CLASSES.len()]);
+pub struct Coverage {
+    faults: [[u64; STATES.len()]; CLASSES.len()],
+    ops: [u64; OPS.len()],
+}
 
 // === impl Coverage ===
 
@@ -29,22 +52,41 @@ impl Coverage {
             Some(Asked::Probe) => 4,
             None => return,
         };
-        self.0[fault.class()][state] += 1;
+        self.faults[fault.class()][state] += 1;
         if probing && state == 3 {
-            self.0[fault.class()][4] += 1;
+            self.faults[fault.class()][4] += 1;
         }
+    }
+
+    /// An op was executed, and did something.
+    pub(crate) fn note_op(&mut self, op: &Op) {
+        let word = op.to_string();
+        let word = word.split(' ').next().unwrap_or_default();
+        if let Some(index) = OPS.iter().position(|op| *op == word) {
+            self.ops[index] += 1;
+        }
+    }
+
+    /// Whether a class of fault, or an op, acted; nothing if there is none of that name.
+    #[must_use]
+    pub fn has_acted(&self, name: &str) -> Option<bool> {
+        if let Some(class) = CLASSES.iter().position(|class| *class == name) {
+            return Some(self.total(class) > 0);
+        }
+        let op = OPS.iter().position(|op| *op == name)?;
+        Some(self.ops[op] > 0)
     }
 
     /// How often a class of fault met a state.
     #[must_use]
     pub fn count(&self, class: usize, state: usize) -> u64 {
-        self.0[class][state]
+        self.faults[class][state]
     }
 
     /// How often a class of fault acted.
     #[must_use]
     pub fn total(&self, class: usize) -> u64 {
-        self.0[class].iter().sum()
+        self.faults[class].iter().sum()
     }
 
     /// Pairs that can meet and never did.
@@ -53,7 +95,8 @@ impl Coverage {
         let mut missing = Vec::new();
         for (class, name) in CLASSES.iter().enumerate() {
             for (state, state_name) in STATES.iter().enumerate() {
-                if self.0[class][state] == 0 && unreachable_because(name, state_name).is_none() {
+                if self.faults[class][state] == 0 && unreachable_because(name, state_name).is_none()
+                {
                     missing.push((*name, *state_name));
                 }
             }
@@ -72,10 +115,13 @@ impl Coverage {
 
 impl AddAssign for Coverage {
     fn add_assign(&mut self, other: Self) {
-        for (row, added) in self.0.iter_mut().zip(other.0) {
+        for (row, added) in self.faults.iter_mut().zip(other.faults) {
             for (count, added) in row.iter_mut().zip(added) {
                 *count += added;
             }
+        }
+        for (count, added) in self.ops.iter_mut().zip(other.ops) {
+            *count += added;
         }
     }
 }
@@ -90,12 +136,18 @@ impl fmt::Display for Coverage {
         for (class, name) in CLASSES.iter().enumerate() {
             write!(f, "{name:14}")?;
             for (state, state_name) in STATES.iter().enumerate() {
-                match (self.0[class][state], unreachable_because(name, state_name)) {
+                match (
+                    self.faults[class][state],
+                    unreachable_because(name, state_name),
+                ) {
                     (0, Some(_)) => write!(f, "{:>10}", "-")?,
                     (count, _) => write!(f, "{count:>10}")?,
                 }
             }
             writeln!(f)?;
+        }
+        for (name, count) in OPS.iter().zip(self.ops) {
+            write!(f, "{name} {count}  ")?;
         }
         Ok(())
     }

@@ -6,9 +6,9 @@
 //!
 //! E1  At no time is the term of more than one candidate valid by its own clock (INV-S16), save for as
 //!     long as a term lasts after etcd went back: the Lease then says what was, and nobody can know.
-//! E3  Whoever steps back gives the Lease back, or tries to as long as its term may last (ctl-L11).
 //! E2  A term's token is higher than that of any term of another process before it, as long as etcd does
 //!     not go back.
+//! E3  Whoever steps back gives the Lease back, or tries to as long as its term may last (ctl-L11).
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -13,6 +13,7 @@
 //! anywhere, and go through the ingest and the pipeline of the engine as in the driver.
 
 mod asking;
+pub mod catalogue;
 mod checks;
 mod client;
 mod cluster;
@@ -47,3 +48,6 @@ pub use self::{
     shrink::shrink,
     tally::Tally,
 };
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,11 @@
 //! Does not decide what a key needs: a worker reads the store of the first informer, remembers what it
 //! saw, and now and then writes to the object.
 //!
-//! K1  No key is in the hands of two workers (INV-S12a).
-//! K2  No key is handed out before the earliest time for which it was put off (INV-S12d).
-//! K4  No namespace waits while more keys of others are handed out than there are others (INV-S12g).
-//! K5  A drain hands out what was queued or is dirty, and takes nothing more (INV-S12e).
+//! K1  No key is in the hands of two workers (INV-S12).
+//! K2  No key is handed out before the earliest time for which it was put off (INV-S12).
 //! K3  What a worker saw last of each key is, in the end, what the store has (INV-L4).
+//! K4  No namespace waits while more keys of others are handed out than there are others (INV-S12).
+//! K5  A drain hands out what was queued or is dirty, and takes nothing more (INV-S12).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -146,7 +146,7 @@ impl Workers {
     }
 
     /// K5: what is queued, or added while it is worked on, is still worked on after the queue is told
-    /// to drain, and nothing else (INV-S12e).
+    /// to drain, and nothing else (INV-S12).
     fn drains(&mut self, now: Instant) -> Option<String> {
         let keys = ["a/k0", "b/k0", "a/k1"].map(str::to_owned);
         for key in &keys {

@@ -235,6 +235,10 @@ impl World {
     fn do_op(&mut self, index: usize) {
         let op = self.case.ops[index].op.clone();
         self.tally.ops += 1;
+        // A restore counts if there was a copy.
+        if !matches!(op, Op::Restore { .. }) {
+            self.coverage.note_op(&op);
+        }
         let now = self.now;
         if !matches!(
             op,
@@ -322,8 +326,10 @@ impl World {
     /// Etcd goes back; all streams end, and the new history goes on before anybody comes back.
     fn restore(&mut self, writes: u8) {
         if !self.cluster.restore() {
+            // There is no copy.
             return;
         }
+        self.coverage.note_op(&Op::Restore { writes });
         self.restores += 1;
         self.restored_at = Some(self.now);
         self.tally.restores += 1;

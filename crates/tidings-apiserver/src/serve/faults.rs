@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 
+use super::rules::{Rule, Which};
 use crate::{refusal::Refusal, state::WatchListSupport};
 
 /// What the server does wrong at present.
@@ -37,6 +38,12 @@ pub struct Faults {
     pub stall_watches: bool,
     /// These bytes are sent on the next watch that has something to send.
     pub inject: Option<Bytes>,
+    /// What goes wrong for some requests, watches or connections, or now and then.
+    pub rules: Vec<Rule>,
+    /// The next frame of one of these watches is cut in its middle, and the stream ends well (pr-F23).
+    pub truncate_frame: Option<Which>,
+    /// New connections are accepted and then nothing is read of them (pr-F20).
+    pub half_open: bool,
 }
 
 impl Faults {
@@ -47,17 +54,4 @@ impl Faults {
         let by_chance = by_chance.map(|(_, refusal)| refusal.clone());
         self.refusals.pop_front().or(by_chance)
     }
-}
-
-/// The last cut of all watches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "plain data with no invariant of its own"
-)]
-pub struct Cut {
-    /// How many cuts there were.
-    pub count: u64,
-    /// Whether the connection breaks in place of ending well.
-    pub abruptly: bool,
 }

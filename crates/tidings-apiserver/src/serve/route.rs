@@ -11,13 +11,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 
 use super::{
     Shared, accept,
     accept::Subject,
+    access::{self, User},
     documents,
-    stream::{self, Body, Never},
+    open::{Connection, Open},
+    reviews::Review,
+    rules::{self, Asked, Met},
+    stream::{self, Body, Never, Way},
     unix_seconds, write,
 };
 use crate::{
@@ -52,50 +55,105 @@ pub(super) enum Subresource {
     Status,
 }
 
-/// One connection, as far as its requests may touch it.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
-    /// Breaks the connection at once, whatever is still to be sent.
-    pub(super) kill: Arc<Notify>,
-}
-
 async fn handle(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &connection.shared;
-    if let Some(token) = &shared.config.token {
-        let given = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|it| it.to_str().ok());
-        if given.and_then(|text| text.strip_prefix("Bearer ")) != Some(token) {
-            return Err(Refusal::of_code(401, 0));
-        }
-    }
-    let (refusal, delay) = {
-        let chance = shared.seed.lock().below(100);
-        let mut faults = shared.faults.lock();
-        (faults.refuse(chance), faults.delay)
-    };
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    if let Some(refusal) = refusal {
-        return Err(refusal);
-    }
+    connection.saw_request();
     let path = request.uri().path().to_owned();
     let query = parse_query(request.uri().query().unwrap_or_default());
-    let is_get = request.method() == Method::GET;
-    if is_get && let Some(answered) = documents::answer(shared, &path, request.headers()) {
+    let user = access::authenticate(&shared.tokens(), request.headers(), &path)?;
+    let agent = text(request.headers(), header::USER_AGENT);
+    connection.saw_user(&user.name, agent);
+    let mut asked = Asked {
+        connection: connection.id,
+        user: user.name.clone(),
+        user_agent: agent.to_owned(),
+        ..Asked::default()
+    };
+    let target = {
+        let state = shared.state.lock();
+        let target = target(&state, &path);
+        if let Ok(target) = &target {
+            asked.resource = state.kind(target.resource).group_resource();
+            asked.verb = verb(request.method(), target, &query);
+        }
+        target
+    };
+    let met = met(shared, &asked);
+    if met.hang {
+        // Until the client or the connection gives up.
+        std::future::pending::<()>().await;
+    }
+    if !met.delay.is_zero() {
+        tokio::time::sleep(met.delay).await;
+    }
+    let answered = match met.refusal {
+        Some(refusal) => Err(refusal),
+        None => {
+            let context = Context {
+                connection,
+                asked,
+                drip: met.drip,
+                user,
+            };
+            dispatch(context, &path, &query, target, request).await
+        }
+    };
+    if !met.go_away {
         return answered;
     }
-    let target = target(&shared.state.lock(), &path)?;
+    let mut response = answered.unwrap_or_else(|refusal| refused(&refusal));
+    if connection.is_h2() {
+        connection.retire.notify_one();
+    } else {
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    Ok(response)
+}
+
+/// What one request is met with: the next refusal, what is wrong for all, and the rules.
+fn met(shared: &Shared, asked: &Asked) -> Met {
+    let mut seed = shared.seed.lock();
+    let mut faults = shared.faults.lock();
+    let mut met = rules::meet(&faults.rules, asked, &mut seed);
+    met.delay = met.delay.saturating_add(faults.delay);
+    met.refusal = faults.refuse(seed.below(100)).or(met.refusal);
+    met
+}
+
+/// A request with all that is known of it.
+struct Context<'a> {
+    connection: &'a Arc<Connection>,
+    asked: Asked,
+    /// How its body is dripped, if it is.
+    drip: Option<(usize, Duration)>,
+    user: Arc<User>,
+}
+
+async fn dispatch(
+    context: Context<'_>,
+    path: &str,
+    query: &[(String, String)],
+    target: Result<Target, Refusal>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let shared = &context.connection.shared;
+    if let Some(review) = Review::of(path) {
+        let method = request.method().clone();
+        let content_type = text(request.headers(), header::CONTENT_TYPE).to_owned();
+        let body = write::body(shared, request).await?;
+        return review.answer(&method, &context.user, &content_type, &body);
+    }
+    let is_get = request.method() == Method::GET;
+    if is_get && let Some(answered) = documents::answer(shared, path, request.headers()) {
+        return answered;
+    }
+    let target = target?;
     match (request.method().as_str(), &target.name) {
-        ("GET", None) => {
-            let gzip = accepts_gzip(&request);
-            collection(connection, &target, &query, request.headers(), gzip).await
-        }
+        ("GET", None) => collection(context, &target, query, request.headers()).await,
         ("GET", Some(name)) => {
             let state = shared.state.lock();
             let key = key(&target, name);
@@ -108,25 +166,52 @@ async fn handle(
             let missing = || Refusal::not_found(state.kind(target.resource), name);
             let found = found.ok_or_else(missing)?;
             let row = state.kind(target.resource);
-            let form = accept::form(request.headers(), &query, row, Subject::Object)?;
+            let form = accept::form(request.headers(), query, row, Subject::Object)?;
             let body = state.printed(target.resource, found, form, unix_seconds());
             Ok(json_response(StatusCode::OK, body.into()))
         }
         ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
-            write::answer(shared, &target, &query, request).await
+            write::answer(shared, &target, query, request).await
         }
         _ => Err(Refusal::method_not_allowed()),
     }
 }
 
+/// The verb as authorization names it.
+fn verb(method: &Method, target: &Target, query: &[(String, String)]) -> &'static str {
+    let is_watch = || matches!(collection_query(target, query), Ok((_, Some(_))));
+    match (method.as_str(), &target.name) {
+        ("GET", None) if is_watch() => "watch",
+        ("GET", None) => "list",
+        ("GET", Some(_)) => "get",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", None) => "deletecollection",
+        ("DELETE", Some(_)) => "delete",
+        _ => "",
+    }
+}
+
+/// A header's text; what cannot be read says nothing.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    let value = headers.get(name);
+    value.and_then(|it| it.to_str().ok()).unwrap_or_default()
+}
+
 async fn collection(
-    connection: &Connection,
+    context: Context<'_>,
     target: &Target,
     query: &[(String, String)],
     headers: &HeaderMap,
-    gzip: bool,
 ) -> Result<Response<Body>, Refusal> {
+    let connection = context.connection;
     let shared = &connection.shared;
+    let gzip = accepts_gzip(headers);
+    let way = Way {
+        drip: context.drip,
+        ..Way::default()
+    };
     let (list, watch) = collection_query(target, query)?;
     let subject = if watch.is_some() {
         Subject::Watch
@@ -149,22 +234,27 @@ async fn collection(
             // pr-W1: the server picks, so that not all watches end at once.
             Duration::from_secs(1800 + shared.seed.lock().below(1800))
         });
-        (stream::watch(connection, watch, timeout, gzip), gzip)
+        let guard = Open::watch(shared, context.asked);
+        let body = stream::watching(connection, guard, watch, timeout, Way { gzip, ..way });
+        (body, gzip)
     } else {
         wait_until_fresh(shared, &list).await;
-        let mut page = {
-            let state = shared.state.lock();
-            let page = state.list(target.resource, &list)?;
-            page.printed(state.kind(target.resource), form, unix_seconds())
-        };
+        let snapshot = shared.state.lock().snapshot(target.resource, &list)?;
+        // The walk is long: writers and watches go on meanwhile.
+        let mut page = snapshot.printed(form, unix_seconds());
         let mut faults = shared.faults.lock();
         if let Some(version) = faults.list_version.take() {
             page.claim_version(&version);
         }
-        let is_large = form == Form::Plain && page.bytes_len() > GZIP_BYTES_MIN;
+        let is_large = form == Form::Plain && page.is_longer_than(GZIP_BYTES_MIN);
         let gzip = gzip && shared.config.list_gzip && is_large;
-        let truncate = faults.truncate_list.take();
-        (stream::list(page, faults.chunk_bytes, truncate, gzip), gzip)
+        let way = Way {
+            chunk_bytes: faults.chunk_bytes,
+            truncate: faults.truncate_list.take(),
+            gzip,
+            ..way
+        };
+        (stream::list(Some(connection), page, way), gzip)
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -195,7 +285,7 @@ pub(super) fn collection_query(
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     };
-    let text = |name: &str| value(name).unwrap_or_default().to_owned();
+    let owned = |name: &str| value(name).unwrap_or_default().to_owned();
     // pr-W1: every value but these two is true.
     let flag = |name: &str| value(name).map(|value| value != "false" && value != "0");
     let version_match = match value("resourceVersionMatch") {
@@ -226,12 +316,12 @@ pub(super) fn collection_query(
     let initial = flag("sendInitialEvents");
     let list = ListQuery {
         namespace: target.namespace.clone(),
-        label_selector: text("labelSelector"),
-        field_selector: text("fieldSelector"),
-        resource_version: text("resourceVersion"),
+        label_selector: owned("labelSelector"),
+        field_selector: owned("fieldSelector"),
+        resource_version: owned("resourceVersion"),
         version_match,
         limit: usize::try_from(number("limit")?).unwrap_or(0),
-        continue_token: text("continue"),
+        continue_token: owned("continue"),
         send_initial_events: initial.is_some() && !is_watch,
     };
     let seconds = u64::try_from(number("timeoutSeconds")?).unwrap_or(0);
@@ -260,10 +350,8 @@ async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
     let _ = tokio::time::timeout(FRESHNESS_WAIT, fresh).await;
 }
 
-fn accepts_gzip(request: &Request<Incoming>) -> bool {
-    let encodings = request.headers().get(header::ACCEPT_ENCODING);
-    let encodings = encodings.and_then(|it| it.to_str().ok()).unwrap_or("");
-    encodings
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    text(headers, header::ACCEPT_ENCODING)
         .split(',')
         .any(|coding| coding.split(';').next().unwrap_or("").trim() == "gzip")
 }

@@ -378,25 +378,10 @@ async fn the_levers_refuse_double_and_lie() {
     server.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_token_is_asked_for_and_loopback_is_all_without_one() {
-    let open = Config {
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        ..Config::default()
-    };
-    assert!(start(open).await.is_err());
-    let config = Config {
-        token: Some("t".to_owned()),
-        ..Config::default()
-    };
-    let server = server(config).await;
-    assert_eq!(code(&server, &format!("GET {PODS}"), "", "").await, 401);
-    let bearer = "Authorization: Bearer t\r\n";
-    assert_eq!(code(&server, &format!("GET {PODS}"), bearer, "").await, 200);
-    server.shutdown().await;
-}
-
+mod access;
+mod admin;
 mod answers;
+mod bounds;
 mod writes;
 
 #[tokio::test]

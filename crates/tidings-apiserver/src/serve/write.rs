@@ -37,7 +37,7 @@ const BODY_BYTES_MAX: usize = 3 << 20;
 /// Bytes of a field manager's name.
 const MANAGER_BYTES_MAX: usize = 128;
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A write as it came.
 struct Received {
@@ -50,6 +50,14 @@ struct Received {
     form: Form,
 }
 
+/// The same, read.
+struct Prepared<'a> {
+    patch: Option<Patch>,
+    terms: Terms<'a>,
+    /// The object that is to be, where the body is one.
+    document: Option<Value>,
+}
+
 /// Answers one write.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
@@ -57,24 +65,19 @@ pub(super) async fn answer(
     query: &[(String, String)],
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
-    let is_bare = target.namespace.is_none() && {
-        let state = shared.state.lock();
-        state.kind(target.resource).namespaced
-    };
+    let row = shared.state.lock().row(target.resource);
+    let is_bare = target.namespace.is_none() && row.namespaced;
     check_method(request.method().as_str(), target, is_bare)?;
-    let form = {
-        let state = shared.state.lock();
-        let row = state.kind(target.resource);
-        let subject = match (request.method().as_str(), &target.name) {
-            ("DELETE", None) => Subject::List,
-            _ => Subject::Object,
-        };
-        accept::form(request.headers(), query, row, subject)?
+    let subject = match (request.method().as_str(), &target.name) {
+        ("DELETE", None) => Subject::List,
+        _ => Subject::Object,
     };
-    let received = receive(query, request, form).await?;
+    let form = accept::form(request.headers(), query, &row, subject)?;
+    let received = receive(shared, query, request, form).await?;
+    let prepared = received.prepare(target, &row)?;
     let answered = {
         let state = &mut *shared.state.lock();
-        act(state, target, &received)
+        act(state, target, &received, prepared)
     }?;
     shared.changed.send_modify(|writes| *writes += 1);
     Ok(answered)
@@ -95,7 +98,20 @@ fn check_method(method: &str, target: &Target, is_bare: bool) -> Result<(), Refu
     Err(Refusal::method_not_allowed())
 }
 
+/// A request's body, within its bound and its time (pr-N9, pr-L21).
+pub(super) async fn body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let collected = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(shared.config.request_timeout, collected).await;
+    let collected = collected.map_err(|_| Refusal::of_code(504, 0))?;
+    let body = collected.map_err(|_| {
+        let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
+        Refusal::new(413, "RequestEntityTooLarge", message)
+    })?;
+    Ok(body.to_bytes())
+}
+
 async fn receive(
+    shared: &Shared,
     query: &[(String, String)],
     request: Request<Incoming>,
     form: Form,
@@ -110,13 +126,7 @@ async fn receive(
     // A client that does not say who manages is known by the beginning of its agent.
     let agent = agent.split('/').next().unwrap_or_default().to_owned();
     let method = request.method().as_str().to_owned();
-    let collected = Limited::new(request.into_body(), BODY_BYTES_MAX)
-        .collect()
-        .await;
-    let body = collected.map_err(|_| {
-        let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
-        Refusal::new(413, "RequestEntityTooLarge", message)
-    })?;
+    let body = body(shared, request).await?;
     let given = query.iter().find(|(name, _)| name == "fieldManager");
     let manager = given.map_or(agent, |(_, manager)| manager.clone());
     Ok(Received {
@@ -129,7 +139,7 @@ async fn receive(
             .to_owned(),
         manager,
         query: query.to_vec(),
-        body: body.to_bytes(),
+        body,
         form,
     })
 }
@@ -140,6 +150,26 @@ impl Received {
     fn option(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// What can be made of it without the state, which others wait for.
+    fn prepare(&self, target: &Target, row: &KindRow) -> Result<Prepared<'_>, Refusal> {
+        let patch = match self.method.as_str() {
+            "PATCH" => Some(self.patch(row)?),
+            _ => None,
+        };
+        let terms = self.terms(target, patch)?;
+        let is_object = match (self.method.as_str(), target.subresource) {
+            ("POST", _) => true,
+            ("PUT", subresource) => subresource != Subresource::Scale,
+            _ => false,
+        };
+        let document = is_object.then(|| self.document(row)).transpose()?;
+        Ok(Prepared {
+            patch,
+            terms,
+            document,
+        })
     }
 
     /// The kind of the options, for refusals of one.
@@ -300,21 +330,26 @@ impl Received {
     }
 }
 
-fn act(state: &mut State, target: &Target, received: &Received) -> Result<Response<Body>, Refusal> {
+fn act(
+    state: &mut State,
+    target: &Target,
+    received: &Received,
+    prepared: Prepared<'_>,
+) -> Result<Response<Body>, Refusal> {
     let resource = target.resource;
-    let row = state.kind(resource).clone();
+    let row = state.row(resource);
     let part = match target.subresource {
         Subresource::Status => Part::Status,
         Subresource::Main | Subresource::Scale => Part::Main,
     };
-    let patch = match received.method.as_str() {
-        "PATCH" => Some(received.patch(&row)?),
-        _ => None,
-    };
-    let mut terms = received.terms(target, patch)?;
+    let Prepared {
+        patch,
+        mut terms,
+        document,
+    } = prepared;
+    let document = document.unwrap_or_default();
     let Some(name) = &target.name else {
         if received.method == "POST" {
-            let document = received.document(&row)?;
             let namespace = target.namespace.as_deref();
             let outcome = state.create_with(resource, namespace, document, &terms)?;
             return Ok(written(state, target, &outcome, received.form));
@@ -324,7 +359,7 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         let (list, _) = collection_query(target, &received.query)?;
         let page = state.delete_collection(resource, &list, &options, &terms)?;
         let page = page.printed(&row, received.form, unix_seconds());
-        let mut response = Response::new(stream::list(page, None, None, false));
+        let mut response = Response::new(stream::list(None, page, stream::Way::default()));
         let json = header::HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return Ok(response);
@@ -343,10 +378,7 @@ fn act(state: &mut State, target: &Target, received: &Received) -> Result<Respon
         (_, Some(patch)) => {
             state.patch_with(resource, &key, patch, &received.body, part, &terms)?
         }
-        (_, None) => {
-            let document = received.document(&row)?;
-            state.update_with(resource, &key, document, part, &terms)?
-        }
+        (_, None) => state.update_with(resource, &key, document, part, &terms)?,
     };
     if target.subresource == Subresource::Scale {
         let scale = state.scale_of(resource, &outcome.object)?;
@@ -361,12 +393,13 @@ fn written(state: &State, target: &Target, outcome: &Outcome, form: Form) -> Res
         Effect::Deleted | Effect::Updated => StatusCode::OK,
     };
     let body = state.printed(target.resource, &outcome.object, form, unix_seconds());
-    let has_rules = body
-        .windows(RULES.len())
-        .any(|window| window == RULES.as_bytes());
     let is_definition = state.kind(target.resource).plural == "customresourcedefinitions";
+    let has_rules = is_definition
+        && body
+            .windows(RULES.len())
+            .any(|window| window == RULES.as_bytes());
     let mut response = json_response(code, body.into());
-    if is_definition && has_rules {
+    if has_rules {
         let warning = header::HeaderValue::from_static(
             "299 - \"this server stores x-kubernetes-validations, but does not evaluate them\"",
         );

@@ -11,6 +11,8 @@
 //! Source: kubernetes pkg/controller/garbagecollector/garbagecollector.go, pkg/controller/namespace
 //! @v1.36.3.
 
+use std::{ops::Bound, sync::Arc};
+
 use serde_json::Value;
 
 use super::{
@@ -74,7 +76,7 @@ impl State {
     }
 
     /// The dependents of an object: resource and key.
-    fn dependents_of(&self, uid: &str) -> Vec<(usize, String)> {
+    fn dependents_of(&self, uid: &str) -> Vec<(usize, Arc<str>)> {
         let found = self.dependents.get(uid);
         found.into_iter().flatten().cloned().collect()
     }
@@ -117,10 +119,10 @@ impl State {
         self.look_at(self.places[resource].storage, &object.key);
     }
 
-    fn forget_owners(&mut self, storage: usize, owners: &[String], key: &str) {
+    fn forget_owners(&mut self, storage: usize, owners: &[String], key: &Arc<str>) {
         for uid in owners {
             if let Some(dependents) = self.dependents.get_mut(uid) {
-                dependents.remove(&(storage, key.to_owned()));
+                dependents.remove(&(storage, Arc::clone(key)));
                 if dependents.is_empty() {
                     self.dependents.remove(uid);
                 }
@@ -252,7 +254,7 @@ impl State {
         let dependents = self.dependents_of(&object.uid);
         let mut propagation = Propagation::Background;
         if has(Owner::Waiting) && !dependents.is_empty() {
-            let waits = |(resource, key): &(usize, String)| {
+            let waits = |(resource, key): &(usize, Arc<str>)| {
                 self.get(*resource, key)
                     .is_some_and(|it| has_finalizer(&it.document(), FOREGROUND))
             };
@@ -287,7 +289,7 @@ impl State {
             if let Some(list) = document["metadata"]["ownerReferences"].as_array_mut() {
                 list.retain(|owner| owner["uid"] != *object.uid);
             }
-            let (resource, key) = (*resource, key.clone());
+            let (resource, key) = (*resource, key.to_string());
             self.rewrite(&Work { resource, key }, document);
         }
         if dependents.len() > BATCH_MAX {
@@ -322,7 +324,8 @@ impl State {
 
     /// A namespace that is being deleted: its content goes, and then it.
     fn empty_namespace(&mut self, work: Work, document: &Value, now: u64) {
-        let range = format!("{}/", work.key)..format!("{}0", work.key);
+        let range = [format!("{}/", work.key), format!("{}0", work.key)];
+        let (from, to) = (Bound::Included(&*range[0]), Bound::Excluded(&*range[1]));
         let mut left = false;
         let mut batch = Vec::new();
         for resource in 0..self.kinds.len() {
@@ -330,7 +333,7 @@ impl State {
             if !is_storage || !self.kinds[resource].namespaced {
                 continue;
             }
-            for (key, _) in self.objects(resource).range(range.clone()) {
+            for (key, _) in self.objects(resource).range::<_, str>((from, to)) {
                 left = true;
                 if batch.len() < BATCH_MAX && !self.is_marked(resource, key) {
                     batch.push((resource, key.clone()));
@@ -365,7 +368,7 @@ impl State {
         self.delete_all(work, &batch, now);
     }
 
-    fn delete_all(&mut self, work: Work, batch: &[(usize, String)], now: u64) {
+    fn delete_all(&mut self, work: Work, batch: &[(usize, Arc<str>)], now: u64) {
         let options = DeleteOptions {
             propagation: Some(Propagation::Background),
             ..DeleteOptions::default()

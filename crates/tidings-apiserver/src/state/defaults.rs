@@ -36,7 +36,7 @@ impl State {
             begin_namespace(&mut document);
             let stored = self.lay_out(resource, document, self.rv);
             let collection = self.places[resource].collection;
-            self.collections[collection].insert(name.to_owned(), Arc::new(stored));
+            self.collections[collection].insert(name.into(), Arc::new(stored));
         }
     }
 
@@ -142,7 +142,7 @@ impl State {
         document: &mut Value,
         terms: &Terms<'_>,
     ) -> Result<(), Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let name = document["metadata"]["name"]
             .as_str()
             .unwrap_or_default()

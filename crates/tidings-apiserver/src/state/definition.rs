@@ -245,12 +245,12 @@ impl State {
             match known {
                 Some(index) => {
                     place.since = self.places[index].since;
-                    self.kinds[index] = row;
+                    self.kinds[index] = Arc::new(row);
                     self.places[index] = place;
                 }
                 None => {
                     place.since = object.rv;
-                    self.kinds.push(row);
+                    self.kinds.push(Arc::new(row));
                     self.places.push(place);
                 }
             }

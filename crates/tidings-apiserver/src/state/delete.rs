@@ -72,7 +72,7 @@ impl State {
         options: &DeleteOptions,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let old = self.existing(resource, key)?;
         check_preconditions(&row, &old, &options.preconditions)?;
         if row.is("", "Namespace") && IMMORTAL.contains(&key) {

@@ -48,13 +48,13 @@ impl FieldSet {
     }
 
     /// Writes FieldsV1.
-    pub(super) fn to_value(&self) -> Value {
+    pub(super) fn into_value(self) -> Value {
         let mut members = Map::new();
         if self.owned && !self.parts.is_empty() {
             members.insert(".".to_owned(), Value::Object(Map::new()));
         }
-        for (step, below) in &self.parts {
-            members.insert(step.clone(), below.to_value());
+        for (step, below) in self.parts {
+            members.insert(step, below.into_value());
         }
         Value::Object(members)
     }
@@ -96,6 +96,18 @@ impl FieldSet {
         }
     }
 
+    /// The same with a set that nobody needs any more.
+    pub(super) fn absorb(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        self.owned |= other.owned;
+        for (step, below) in other.parts {
+            self.parts.entry(step).or_default().absorb(below);
+        }
+    }
+
     pub(super) fn subtract(&mut self, other: &Self) {
         self.owned &= !other.owned;
         for (step, below) in &other.parts {
@@ -125,22 +137,6 @@ impl FieldSet {
         both
     }
 
-    /// Takes out what stands at a path of members.
-    pub(super) fn remove(&mut self, path: &[&str]) {
-        let Some((first, rest)) = path.split_first() else {
-            return;
-        };
-        let step = format!("f:{first}");
-        if rest.is_empty() {
-            self.parts.remove(&step);
-        } else if let Some(below) = self.parts.get_mut(&step) {
-            below.remove(rest);
-            if below.is_empty() {
-                self.parts.remove(&step);
-            }
-        }
-    }
-
     /// The paths as people read them, such as `.spec.containers[name="a"].image`; those of one level
     /// before those below.
     pub(super) fn paths(&self) -> Vec<String> {
@@ -167,6 +163,9 @@ impl Comparison {
     /// What it takes to get from one value to another.
     pub(super) fn of(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Self {
         let mut all = Self::default();
+        if old == new {
+            return all;
+        }
         let listing = shape.listing();
         let parts = match (old, new) {
             (None | Some(Value::Object(_)), None | Some(Value::Object(_)))
@@ -186,10 +185,15 @@ impl Comparison {
         match (old, new) {
             (None, Some(_)) => all.added.owned = !(parts && shape.is_standing()),
             (Some(_), None) => all.removed.owned = true,
-            (Some(old), Some(new)) => all.modified.owned = !parts && old != new,
+            (Some(_), Some(_)) => all.modified.owned = !parts,
             (None, None) => {}
         }
         all
+    }
+
+    /// Whether it gave nobody anything.
+    pub(super) fn is_idle(&self) -> bool {
+        self.added.is_empty() && self.modified.is_empty()
     }
 
     fn members(&mut self, shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) {
@@ -198,12 +202,12 @@ impl Comparison {
         for (name, value) in old.into_iter().flatten() {
             let after = new.and_then(|new| new.get(name));
             let below = Self::of(shape.field(name), Some(value), after);
-            self.put(format!("f:{name}"), below);
+            self.put(|| format!("f:{name}"), below);
         }
         for (name, value) in new.into_iter().flatten() {
             if old.is_none_or(|old| !old.contains_key(name)) {
                 let below = Self::of(shape.field(name), None, Some(value));
-                self.put(format!("f:{name}"), below);
+                self.put(|| format!("f:{name}"), below);
             }
         }
     }
@@ -218,21 +222,23 @@ impl Comparison {
         let (old, new) = (named(listing, old), named(listing, new));
         for (step, value) in &old {
             let below = Self::of(shape.item(), Some(value), new.get(step).copied());
-            self.put(step.clone(), below);
+            self.put(|| step.clone(), below);
         }
         for (step, value) in new.iter().filter(|(step, _)| !old.contains_key(*step)) {
-            self.put(step.clone(), Self::of(shape.item(), None, Some(value)));
+            let below = Self::of(shape.item(), None, Some(value));
+            self.put(|| step.clone(), below);
         }
     }
 
-    fn put(&mut self, step: String, below: Self) {
+    /// Most parts have not changed: their step is not even written.
+    fn put(&mut self, step: impl Fn() -> String, below: Self) {
         for (set, part) in [
             (&mut self.added, below.added),
             (&mut self.modified, below.modified),
             (&mut self.removed, below.removed),
         ] {
             if !part.is_empty() {
-                set.parts.insert(step.clone(), part);
+                set.parts.insert(step(), part);
             }
         }
     }

@@ -1,9 +1,11 @@
 //! LIST: how fresh, how much, and where to go on.
 //!
 //! Does not copy the collection: a page at an older version is the present one with the changes since
-//! taken back, key by key, while it is walked.
+//! taken back, key by key, while it is walked. The walk is done on a [`Snapshot`], so whoever serves the
+//! state holds it no longer than the taking of one.
 //!
-//! Cost: O(page + items skipped by selectors + changes since the version).
+//! Cost: a snapshot O(changes since the version), its page O(page + items skipped by selectors, or counted
+//! for `remainingItemCount`).
 //! Source: apimachinery internalversion/validation.go, storage/{interfaces,continue}.go and
 //! storage/etcd3/errors.go @v0.36.3; rules pr-L1..pr-L6, pr-L9, pr-L10, pr-L13, pr-L17, pr-L19, cg-V9,
 //! cg-V10.
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 use tidings_api::selector::{FieldSelector, LabelSelector};
 
 use super::{
-    State, Stored,
+    Collection, State, Stored,
     object::Selection,
     table::{Form, Printer},
     view::View,
@@ -65,6 +67,20 @@ pub enum Match {
     NotOlderThan,
 }
 
+/// What a list needs of a state, taken out of it: the page is made without it.
+pub struct Snapshot {
+    row: Arc<KindRow>,
+    view: View,
+    selection: Selection,
+    objects: Collection,
+    /// What was there, under the keys that changed after the version.
+    undo: Undo,
+    /// The objects come after this key.
+    start: Option<String>,
+    limit: usize,
+    version: u64,
+}
+
 /// One page of a list.
 pub struct Page {
     /// The objects.
@@ -101,12 +117,19 @@ impl Page {
         }
     }
 
-    /// Bytes of the body, as long as its items are shown as they are.
+    /// Whether the body has more bytes than these, as long as its items are shown as they are. Looks at no
+    /// more items than it takes to know.
     #[must_use]
-    pub fn bytes_len(&self) -> usize {
-        let items = self.items.iter().map(|item| self.view.item_bytes_len(item));
-        let commas = self.items.len().saturating_sub(1);
-        self.head.len() + items.sum::<usize>() + commas + self.tail.len()
+    pub fn is_longer_than(&self, bytes: usize) -> bool {
+        let mut len = self.head.len() + self.tail.len() + self.items.len().saturating_sub(1);
+        let mut items = self.items.iter();
+        while len <= bytes {
+            let Some(item) = items.next() else {
+                return false;
+            };
+            len += self.view.item_bytes_len(item);
+        }
+        true
     }
 
     /// The body in pieces of about `bytes`, so that it need not be built whole.
@@ -115,7 +138,8 @@ impl Page {
         let (mut head, mut tail) = (Some(self.head), Some(self.tail));
         let mut is_first = true;
         std::iter::from_fn(move || {
-            let mut chunk = head.take().unwrap_or_default();
+            let mut chunk = Vec::with_capacity(bytes + CHUNK_SPARE_BYTES);
+            chunk.extend(head.take().unwrap_or_default());
             while chunk.len() < bytes {
                 let Some(item) = items.next() else {
                     chunk.extend(tail.take().unwrap_or_default());
@@ -142,44 +166,45 @@ impl State {
     /// The [`Refusal`] that a server gives: bad parameters, a version of the future, an expired
     /// continue token.
     pub fn list(&self, resource: usize, query: &ListQuery) -> Result<Page, Refusal> {
-        let row = self.kind(resource);
+        self.snapshot(resource, query).map(Snapshot::page)
+    }
+
+    /// What a LIST needs of the state: all that can be refused is refused here.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::list`].
+    pub fn snapshot(&self, resource: usize, query: &ListQuery) -> Result<Snapshot, Refusal> {
         let selection = self.selection(resource, query)?;
-        check(row, query)?;
+        check(self.kind(resource), query)?;
         let at = self.read_at(query)?;
-        // pr-L2: a list of whatever the cache has knows no limit.
-        let limit = if at.any { 0 } else { query.limit };
-        let start = at.start.as_deref();
-        let mut items = Vec::new();
-        let (mut last, mut left) = ("", 0_u64);
-        let mut walk = self.walk(resource, &selection, at.version, start);
-        while let Some(object) = walk.next() {
-            if !selection.matches(row, object) {
-                continue;
-            }
-            if limit > 0 && items.len() == limit {
-                // pr-L13: with a selector the rest is not counted; its being there is enough.
-                left = 1;
-                if selection.is_everything() {
-                    left += walk.count() as u64;
-                }
-                break;
-            }
-            last = &object.key;
-            items.push(Arc::clone(object));
-        }
-        let token = (left > 0).then(|| encode_token(at.version.cast_signed(), last));
-        let remaining = (left > 0 && selection.is_everything()).then_some(left);
-        let meta = list_meta(at.version, token, remaining);
-        let (head, tail) = envelope(row, &meta);
-        Ok(Page {
-            items,
-            head,
-            tail,
-            version: at.version,
-            meta,
-            printer: None,
+        Ok(Snapshot {
+            row: self.row(resource),
             view: self.places[resource].view.clone(),
+            objects: self.objects(resource).clone(),
+            undo: self.undo(resource, &selection, &at),
+            selection,
+            // pr-L2: a list of whatever the cache has knows no limit.
+            limit: if at.any { 0 } else { query.limit },
+            start: at.start,
+            version: at.version,
         })
+    }
+
+    /// What was at a version under the keys that a list covers and that have changed since.
+    fn undo(&self, resource: usize, selection: &Selection, at: &ReadAt) -> Undo {
+        let range = Range::of(selection, at.start.as_deref());
+        let collection = self.places[resource].collection;
+        let mut undo = Undo::new();
+        for change in self.history.after(at.version) {
+            let key = &change.object.key;
+            if change.collection == collection && range.contains(key) {
+                // The first change after the version knows what was there at it.
+                undo.entry(Arc::clone(key))
+                    .or_insert_with(|| change.previous.clone());
+            }
+        }
+        undo
     }
 
     /// The version that a list must see before it can be answered, if that is not there yet: a
@@ -211,7 +236,7 @@ impl State {
         if query.version_match != Some(Match::Exact) && !legacy {
             return Ok(at(self.rv, wanted == 0));
         }
-        if wanted < self.compacted {
+        if wanted < self.history.compacted() {
             let message = "The resourceVersion for the provided list is too old.";
             return Err(Refusal::new(410, "Expired", message));
         }
@@ -231,7 +256,7 @@ impl State {
         if version > self.rv {
             return Err(Refusal::too_large_version(version, self.rv));
         }
-        if version < self.compacted || version < self.tokens_from {
+        if version < self.history.compacted() || version < self.tokens_from {
             let mut refusal = Refusal::new(410, "Expired", INCONSISTENT);
             refusal.continue_token = Some(encode_token(-1, &start));
             return Err(refusal);
@@ -262,11 +287,7 @@ impl State {
                 return Err(Refusal::bad_request(self.unknown_field(resource, path)));
             }
         }
-        Ok(Selection {
-            namespace: query.namespace.clone(),
-            labels,
-            fields,
-        })
+        Ok(Selection::new(query.namespace.clone(), labels, fields))
     }
 
     fn unknown_field(&self, resource: usize, path: &str) -> String {
@@ -278,79 +299,132 @@ impl State {
              \"metadata.namespace\"{known}"
         )
     }
+}
 
-    /// The objects of a namespace, or all, as they were at a version that the history still
-    /// reaches, in key order, those after `start` only.
-    fn walk<'a>(
-        &'a self,
-        resource: usize,
-        selection: &Selection,
-        version: u64,
-        start: Option<&str>,
-    ) -> Walk<'a> {
-        let prefix = selection.namespace.as_ref().map(|name| format!("{name}/"));
-        let from = match (start, &prefix) {
-            (Some(start), _) => Bound::Excluded(start),
-            (None, Some(prefix)) => Bound::Included(prefix.as_str()),
-            (None, None) => Bound::Unbounded,
-        };
-        // '0' follows the slash: the first key after those of the namespace.
-        let end = selection.namespace.as_ref().map(|name| format!("{name}0"));
-        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        if let (Bound::Excluded(from) | Bound::Included(from), Bound::Excluded(to)) = (from, to)
-            && from >= to
-        {
-            return Walk {
-                present: None,
-                past: BTreeMap::new().into_iter().peekable(),
-            };
-        }
-        let range: (Bound<&str>, Bound<&str>) = (from, to);
-        let is_in_range = |key: &str| RangeBounds::<str>::contains(&range, key);
-        let mut undo: Undo<'_> = BTreeMap::new();
-        let since = self.history.partition_point(|change| change.rv <= version);
-        let collection = self.places[resource].collection;
-        for change in self.history.range(since..) {
-            let key = change.object.key.as_str();
-            if change.collection == collection && is_in_range(key) {
-                // The first change after the version knows what was there at it.
-                undo.entry(key).or_insert(change.previous.as_ref());
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The page in another form, as of a time in seconds since 1970.
+    #[must_use]
+    pub fn printed(self, form: Form, now: u64) -> Page {
+        let row = Arc::clone(&self.row);
+        self.page().printed(&row, form, now)
+    }
+
+    /// Walks the objects.
+    #[must_use]
+    pub fn page(self) -> Page {
+        let mut items = Vec::new();
+        let mut left = 0_u64;
+        let mut walk = self.walk();
+        while let Some(object) = walk.next() {
+            if !self.selection.matches(&self.row, object) {
+                continue;
             }
+            if self.limit > 0 && items.len() == self.limit {
+                // pr-L13: with a selector the rest is not counted; its being there is enough.
+                left = 1;
+                if self.selection.is_everything() {
+                    left += walk.by_ref().count() as u64;
+                }
+                break;
+            }
+            items.push(Arc::clone(object));
         }
-        let present = self.objects(resource).range::<str, _>((from, to));
+        drop(walk);
+        let last = items.last().filter(|_| left > 0);
+        let token = last.map(|last| encode_token(self.version.cast_signed(), &last.key));
+        let remaining = (left > 0 && self.selection.is_everything()).then_some(left);
+        let meta = list_meta(self.version, token, remaining);
+        let (head, tail) = envelope(&self.row, &meta);
+        Page {
+            items,
+            head,
+            tail,
+            version: self.version,
+            meta,
+            printer: None,
+            view: self.view,
+        }
+    }
+
+    /// The objects of a namespace, or all, as they were at the version, in key order, those after the start
+    /// only.
+    fn walk(&self) -> impl Iterator<Item = &Arc<Stored>> {
+        let range = Range::of(&self.selection, self.start.as_deref());
         Walk {
-            present: Some(present.peekable()),
-            past: undo.into_iter().peekable(),
+            present: range
+                .is_some()
+                .then(|| self.objects.range::<_, str>(range.bounds()).peekable()),
+            past: self.undo.iter().peekable(),
         }
     }
 }
 
-/// What was at a version under the keys that have changed since.
-type Undo<'a> = BTreeMap<&'a str, Option<&'a Arc<Stored>>>;
-
-/// Two sorted walks merged: the present objects, and those that differed at the version asked for.
-struct Walk<'a> {
-    present: Option<Peekable<btree_map::Range<'a, String, Arc<Stored>>>>,
-    past: Peekable<<Undo<'a> as IntoIterator>::IntoIter>,
+/// The keys of a namespace, or all, those after a start only.
+struct Range {
+    from: Bound<String>,
+    to: Bound<String>,
 }
 
-impl<'a> Iterator for Walk<'a> {
+impl Range {
+    fn of(selection: &Selection, start: Option<&str>) -> Self {
+        let namespace = selection.namespace.as_ref();
+        Self {
+            from: match (start, namespace) {
+                (Some(start), _) => Bound::Excluded(start.to_owned()),
+                (None, Some(name)) => Bound::Included(format!("{name}/")),
+                (None, None) => Bound::Unbounded,
+            },
+            // '0' follows the slash: the first key after those of the namespace.
+            to: namespace.map_or(Bound::Unbounded, |name| Bound::Excluded(format!("{name}0"))),
+        }
+    }
+
+    /// Whether any key could be in it: a start may be behind the namespace.
+    fn is_some(&self) -> bool {
+        match self.bounds() {
+            (Bound::Excluded(from) | Bound::Included(from), Bound::Excluded(to)) => from < to,
+            _ => true,
+        }
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        RangeBounds::<str>::contains(&self.bounds(), key)
+    }
+
+    fn bounds(&self) -> (Bound<&str>, Bound<&str>) {
+        let (from, to) = (self.from.as_ref(), self.to.as_ref());
+        (from.map(String::as_str), to.map(String::as_str))
+    }
+}
+
+/// What was at a version under the keys that have changed since.
+type Undo = BTreeMap<Arc<str>, Option<Arc<Stored>>>;
+
+/// Two sorted walks merged: the present objects, and those that differed at the version asked for.
+struct Walk<'a, I: Iterator> {
+    present: Option<Peekable<I>>,
+    past: Peekable<btree_map::Iter<'a, Arc<str>, Option<Arc<Stored>>>>,
+}
+
+impl<'a, I> Iterator for Walk<'a, I>
+where
+    I: Iterator<Item = (&'a Arc<str>, &'a Arc<Stored>)>,
+{
     type Item = &'a Arc<Stored>;
 
     fn next(&mut self) -> Option<&'a Arc<Stored>> {
         let present = self.present.as_mut()?;
         loop {
-            let now = present.peek().map(|(key, _)| key.as_str());
-            let then = self.past.peek().map(|(key, _)| *key);
-            let is_past = match (now, then) {
-                (None, None) => return None,
-                (Some(now), Some(then)) => then <= now,
-                (_, then) => then.is_some(),
+            let Some((then, _)) = self.past.peek() else {
+                return present.next().map(|(_, object)| object);
             };
-            if !is_past {
+            let now = present.peek().map(|(key, _)| *key);
+            if now.is_some_and(|now| now < *then) {
                 return present.next().map(|(_, object)| object);
             }
-            if now == then {
+            if now == Some(*then) {
                 present.next();
             }
             if let Some((_, Some(object))) = self.past.next() {
@@ -468,6 +542,9 @@ fn decode_token(token: &str) -> Result<(i64, String), Refusal> {
     let start = start.strip_suffix('\0').unwrap_or(start);
     Ok((version, start.to_owned()))
 }
+
+/// Room in a chunk for the end of its last object, so that it seldom grows.
+const CHUNK_SPARE_BYTES: usize = 8 << 10;
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 

@@ -54,22 +54,22 @@ impl Manager {
         }
     }
 
-    fn to_value(&self) -> Value {
+    fn into_value(self) -> Value {
         let mut entry = Map::new();
         let operation = if self.is_apply { "Apply" } else { "Update" };
         for (name, text) in [
-            ("manager", self.name.as_str()),
-            ("operation", operation),
-            ("apiVersion", &self.api_version),
-            ("subresource", &self.subresource),
-            ("time", &self.time),
+            ("manager", self.name),
+            ("operation", operation.to_owned()),
+            ("apiVersion", self.api_version),
+            ("subresource", self.subresource),
+            ("time", self.time),
         ] {
             if !text.is_empty() {
                 entry.insert(name.to_owned(), text.into());
             }
         }
         entry.insert("fieldsType".to_owned(), "FieldsV1".into());
-        entry.insert("fieldsV1".to_owned(), self.set.to_value());
+        entry.insert("fieldsV1".to_owned(), self.set.into_value());
         Value::Object(entry)
     }
 
@@ -128,7 +128,7 @@ impl Managers {
         if self.0.is_empty() {
             meta.remove("managedFields");
         } else {
-            let entries = self.0.iter().map(Manager::to_value).collect();
+            let entries = self.0.into_iter().map(Manager::into_value).collect();
             meta.insert("managedFields".to_owned(), entries);
         }
     }
@@ -137,12 +137,11 @@ impl Managers {
         self.0.iter().find(|it| it.is(manager))
     }
 
-    /// Puts a manager's new set in place of its old one (M3).
+    /// Puts what a manager applies in place of what it applied before (M3).
     fn set(&mut self, mut manager: Manager, change: &Comparison) {
-        let is_idle = change.added.is_empty() && change.modified.is_empty();
         if let Some(before) = self.find(&manager)
-            && is_idle
-            && (before.set == manager.set || !manager.is_apply)
+            && change.is_idle()
+            && before.set == manager.set
         {
             manager.time.clone_from(&before.time);
         }
@@ -195,12 +194,20 @@ pub(super) fn note_update(row: &KindRow, old: Option<&Value>, new: &mut Value, t
     let change = compare(row, old, new);
     let mut own = manager(row, terms, false);
     managers.take(&own, &change);
-    let before = managers.find(&own).map(|it| it.set.clone());
-    own.set = before.unwrap_or_default();
+    let before = managers.0.iter().position(|it| it.is(&own));
+    if let Some(before) = before.map(|at| managers.0.remove(at)) {
+        own.set = before.set;
+        // M3
+        if change.is_idle() {
+            own.time = before.time;
+        }
+    }
     own.set.subtract(&change.removed);
-    own.set.union(&change.modified);
-    own.set.union(&change.added);
-    managers.set(own, &change);
+    own.set.absorb(change.modified);
+    own.set.absorb(change.added);
+    if !own.set.is_empty() {
+        managers.0.push(own);
+    }
     managers.write(new);
 }
 
@@ -318,12 +325,15 @@ pub(super) fn compare(row: &KindRow, old: &Value, new: &Value) -> Comparison {
 /// Takes out what belongs to the server.
 pub(super) fn strip(set: &mut FieldSet) {
     set.owned = false;
+    if set.parts.is_empty() {
+        return;
+    }
     set.parts.remove("f:apiVersion");
     set.parts.remove("f:kind");
-    for field in STRIPPED {
-        set.remove(&["metadata", field]);
-    }
     if let Some(meta) = set.parts.get_mut("f:metadata") {
+        for step in STRIPPED {
+            meta.parts.remove(step);
+        }
         meta.owned = false;
         if meta.is_empty() {
             set.parts.remove("f:metadata");
@@ -333,14 +343,14 @@ pub(super) fn strip(set: &mut FieldSet) {
 
 /// Metadata that nobody can own.
 const STRIPPED: [&str; 10] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "resourceVersion",
-    "selfLink",
-    "uid",
+    "f:creationTimestamp",
+    "f:deletionGracePeriodSeconds",
+    "f:deletionTimestamp",
+    "f:generation",
+    "f:managedFields",
+    "f:name",
+    "f:namespace",
+    "f:resourceVersion",
+    "f:selfLink",
+    "f:uid",
 ];

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! T1  `rv` grows by one with each write; each object carries the rv of its last write (pr-E1).
-//! T2  The history holds every change after `compacted`, in order, at most `history_max` of them.
+//! T2  The history holds every change after its `compacted`, in order, bounded in number and bytes.
 //! T3  A change keeps the state before it, so that selection can be decided on both (pr-E3).
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
@@ -20,6 +20,7 @@ mod definition;
 mod delete;
 mod discovery;
 mod fields;
+mod history;
 mod list;
 mod managed;
 mod names;
@@ -38,16 +39,21 @@ mod watch;
 mod write;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use tidings_api::frame::EventKind;
+use imbl::OrdMap;
 
-use self::{collect::Work, view::Place};
+use self::{
+    collect::Work,
+    history::{Change, History},
+    view::Place,
+};
 pub use self::{
     delete::{DeleteOptions, Preconditions, Propagation},
-    list::{ListQuery, Match, Page},
+    history::HistorySize,
+    list::{ListQuery, Match, Page, Snapshot},
     object::Stored,
     patch::Patch,
     replica::Changed,
@@ -64,36 +70,26 @@ use crate::{
 
 /// All objects of all resources at one version.
 pub struct State {
-    kinds: Vec<KindRow>,
+    kinds: Vec<Arc<KindRow>>,
     /// Where each kind's objects are, and how it shows them.
     places: Vec<Place>,
     collections: Vec<Collection>,
     /// The objects that name an owner, by its uid: collection and key.
-    dependents: BTreeMap<String, BTreeSet<(usize, String)>>,
+    dependents: BTreeMap<String, BTreeSet<(usize, Arc<str>)>>,
     /// What is to be looked at because of the writes so far.
     work: BTreeSet<Work>,
     /// The next service address to try.
     next_address: u32,
-    history: VecDeque<Change>,
-    history_max: usize,
+    history: History,
     rv: u64,
-    compacted: u64,
     /// Continue tokens of an older version are refused, whatever the history still has.
     tokens_from: u64,
     seed: Seed,
 }
 
-type Collection = BTreeMap<String, Arc<Stored>>;
-
-/// One write, as watches see it.
-#[derive(Clone)]
-pub(crate) struct Change {
-    rv: u64,
-    collection: usize,
-    kind: EventKind,
-    object: Arc<Stored>,
-    previous: Option<Arc<Stored>>,
-}
+/// The objects of a kind by their keys. A copy of it is one counted reference, and shares what does not
+/// change afterwards: lists are read off such a copy, while writes go on.
+type Collection = OrdMap<Arc<str>, Arc<Stored>>;
 
 /// A copy of the objects at one version, to go back to (an etcd snapshot).
 pub struct Checkpoint {
@@ -121,10 +117,8 @@ impl State {
             dependents: BTreeMap::new(),
             work: BTreeSet::new(),
             next_address: 0,
-            history: VecDeque::new(),
-            history_max: HISTORY_MAX,
+            history: History::new(1),
             rv: 1,
-            compacted: 1,
             tokens_from: 0,
             seed: Seed::new(seed),
         };
@@ -142,13 +136,26 @@ impl State {
         self.collections.push(Collection::new());
         self.places
             .push(Place::own(&row, self.kinds.len(), collection));
-        self.kinds.push(row);
+        self.kinds.push(Arc::new(row));
     }
 
-    /// How many changes the history keeps.
+    /// How many changes the history keeps at most. 102 400 unless set.
     pub fn set_history_max(&mut self, changes: usize) {
-        self.history_max = changes.max(1);
-        self.trim_history();
+        self.history.len_max = changes.max(1);
+        self.history.trim();
+    }
+
+    /// How many bytes the history keeps at most, as long as it has more than one change. 256 MiB unless
+    /// set.
+    pub fn set_history_bytes_max(&mut self, bytes: usize) {
+        self.history.bytes_max = bytes;
+        self.history.trim();
+    }
+
+    /// How much the history holds, apart from the objects that there are.
+    #[must_use]
+    pub fn history_size(&self) -> HistorySize {
+        self.history.size()
     }
 
     /// Where a resource stands in the table.
@@ -170,10 +177,15 @@ impl State {
         &self.kinds[resource]
     }
 
+    /// The same row, to be kept while the state changes.
+    pub(crate) fn row(&self, resource: usize) -> Arc<KindRow> {
+        Arc::clone(&self.kinds[resource])
+    }
+
     /// The table, as far as it is served.
     pub fn kinds(&self) -> impl Iterator<Item = &KindRow> {
         let rows = self.kinds.iter().zip(&self.places);
-        rows.filter_map(|(row, place)| place.served.then_some(row))
+        rows.filter_map(|(row, place)| place.served.then_some(&**row))
     }
 
     fn objects(&self, resource: usize) -> &Collection {
@@ -206,8 +218,7 @@ impl State {
 
     /// Forgets the history: watches at an older version meet 410 (pr-W11).
     pub fn compact(&mut self) {
-        self.history.clear();
-        self.compacted = self.rv;
+        self.history.compact(self.rv);
     }
 
     /// Refuses the continue tokens given so far, as after a compaction, without forgetting (pr-L10).
@@ -233,36 +244,20 @@ impl State {
             .resize_with(wanted.unwrap_or(0), Collection::new);
         self.rebuild();
         self.rv = checkpoint.rv;
-        self.history.clear();
-        self.compacted = self.rv;
+        self.history.compact(self.rv);
         self.tokens_from = 0;
     }
 
-    fn record(&mut self, change: Change) {
-        self.history.push_back(change);
-        self.trim_history();
-    }
-
-    fn trim_history(&mut self) {
-        while self.history.len() > self.history_max {
-            if let Some(change) = self.history.pop_front() {
-                self.compacted = change.rv;
-            }
-        }
-    }
-
-    /// Where in the history the first change after a version is, or the 410 that says it is gone.
-    fn history_after(&self, rv: u64) -> Result<usize, Refusal> {
-        if rv < self.compacted {
-            let message = format!("too old resource version: {rv} ({})", self.compacted);
+    /// The changes after a version, or the 410 that says that they are gone.
+    fn changes_after(&self, rv: u64) -> Result<impl Iterator<Item = &Change>, Refusal> {
+        let compacted = self.history.compacted();
+        if rv < compacted {
+            let message = format!("too old resource version: {rv} ({compacted})");
             return Err(Refusal::new(410, "Expired", message));
         }
-        Ok(self.history.partition_point(|change| change.rv <= rv))
+        Ok(self.history.after(rv))
     }
 }
-
-/// Changes kept by default: the watch cache's largest ring (pr-E12).
-const HISTORY_MAX: usize = 102_400;
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,17 @@
 //! One stored object: its JSON, laid out once, and what can be selected by.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidings_api::selector::{FieldSelector, LabelSelector};
+use tidings_api::selector::{FieldSelector, LabelOperator, LabelSelector};
 
 use crate::kind::{KindRow, Style};
 
 /// An object as it stands in the state; immutable and shared by lists, history and watches.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    pub(crate) key: String,
+    pub(crate) key: Arc<str>,
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -21,8 +21,11 @@ pub struct Stored {
     /// `{"kind":..,"apiVersion":..,`
     head: Arc<str>,
     style: Style,
-    labels: String,
-    fields: Box<[String]>,
+    /// The labels' JSON, or nothing.
+    labels: Box<str>,
+    /// Whether every label is a text, as it should be.
+    has_plain_labels: bool,
+    fields: Box<[Box<str>]>,
     /// The uids of its owners.
     pub(crate) owners: Box<[String]>,
 }
@@ -46,23 +49,26 @@ impl Stored {
             meta.remove("resourceVersion");
         }
         let (namespace, name) = (text(&document, "namespace"), text(&document, "name"));
-        let key = if namespace.is_empty() {
-            name.clone()
-        } else {
-            format!("{namespace}/{name}")
+        let key = match namespace.as_str() {
+            "" => Arc::from(name.as_str()),
+            namespace => format!("{namespace}/{name}").into(),
         };
         let labels = match &document["metadata"]["labels"] {
+            // A map of JSON can be written.
             Value::Object(labels) if !labels.is_empty() => {
-                Value::Object(labels.clone()).to_string()
+                serde_json::to_string(labels).unwrap_or_default()
             }
             _ => String::new(),
         };
+        let all = document["metadata"]["labels"].as_object();
+        let has_plain_labels = all.is_none_or(|all| all.values().all(Value::is_string));
         let fields = row.fields.iter().map(|field| {
-            let pointer = format!("/{}", field.path.replace('.', "/"));
-            match document.pointer(&pointer) {
-                Some(Value::String(text)) => text.clone(),
-                Some(Value::Null) | None => field.absent.to_owned(),
-                Some(other) => other.to_string(),
+            let mut steps = field.path.split('.');
+            let value = steps.try_fold(&document, |value, step| value.get(step));
+            match value {
+                Some(Value::String(text)) => text.as_str().into(),
+                Some(Value::Null) | None => field.absent.into(),
+                Some(other) => other.to_string().into(),
             }
         });
         Self {
@@ -72,11 +78,12 @@ impl Stored {
             namespace,
             name,
             rv,
-            item: lay_out(&document, row.style).into(),
+            item: exact(lay_out(&document, row.style)),
             head: Arc::clone(head),
             owners: owners(&document),
             style: row.style,
-            labels,
+            labels: labels.into(),
+            has_plain_labels,
         }
     }
 
@@ -111,7 +118,33 @@ impl Stored {
 
     /// The value of a selectable field.
     pub(crate) fn field(&self, index: usize) -> Option<&str> {
-        self.fields.get(index).map(String::as_str)
+        self.fields.get(index).map(|field| &**field)
+    }
+
+    /// Its bytes with kind and apiVersion: the JSON that it stands for.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.head.len() + self.item.len() - 1
+    }
+
+    /// Bytes of memory that it takes, as far as it says itself: what is shared is not counted.
+    pub(super) fn held_bytes_len(&self) -> usize {
+        let texts = [&self.namespace, &self.name, &self.uid].map(String::len);
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| field.len() + size_of::<Box<str>>());
+        let owners = self
+            .owners
+            .iter()
+            .map(|uid| uid.len() + size_of::<String>());
+        size_of::<Self>()
+            + self.key.len()
+            + self.item.len()
+            + self.labels.len()
+            + texts.iter().sum::<usize>()
+            + fields.sum::<usize>()
+            + owners.sum::<usize>()
     }
 
     /// Whether a text stands somewhere in it.
@@ -154,11 +187,18 @@ fn owners(document: &Value) -> Box<[String]> {
     uids.map(str::to_owned).collect()
 }
 
+/// The text without the room that it was written into: objects are kept for long.
+pub(super) fn exact(text: Vec<u8>) -> Bytes {
+    text.into_boxed_slice().into()
+}
+
 /// The object's text without kind and apiVersion, in the order of the kind's encoder: typed objects
 /// begin with their metadata, and that with the name (pr-L17).
-pub(super) fn lay_out(document: &Value, style: Style) -> String {
+pub(super) fn lay_out(document: &Value, style: Style) -> Vec<u8> {
+    let mut text = Vec::with_capacity(LAY_OUT_BYTES);
     let (Style::Typed, Some(top)) = (style, document.as_object()) else {
-        return document.to_string();
+        push(&mut text, document);
+        return text;
     };
     let meta = document["metadata"].as_object();
     let known = META_ORDER
@@ -166,27 +206,37 @@ pub(super) fn lay_out(document: &Value, style: Style) -> String {
         .filter_map(|key| Some((*key, meta?.get(*key)?)));
     let other = meta.into_iter().flatten();
     let other = other.map(|(key, value)| (key.as_str(), value));
-    let mut text = String::from("{\"metadata\":{");
+    text.extend_from_slice(b"{\"metadata\":{");
     push_members(
         &mut text,
         known.chain(other.filter(|(key, _)| !META_ORDER.contains(key))),
     );
     let rest = top.iter().filter(|(key, _)| *key != "metadata");
-    text.push('}');
+    text.push(b'}');
     push_members(&mut text, rest.map(|(key, value)| (key.as_str(), value)));
-    text.push('}');
+    text.push(b'}');
     text
 }
 
-fn push_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, &'a Value)>) {
+fn push_members<'a>(text: &mut Vec<u8>, members: impl Iterator<Item = (&'a str, &'a Value)>) {
     for (key, value) in members {
-        if !text.ends_with('{') {
-            text.push(',');
+        if text.last() != Some(&b'{') {
+            text.push(b',');
         }
-        // Display of JSON into a string cannot fail; a key is quoted as a value is.
-        let _ = write!(text, "{}:{value}", Value::from(key));
+        push(text, key);
+        text.push(b':');
+        push(text, value);
     }
 }
+
+/// Appends a key or a value.
+fn push<T: serde::Serialize + ?Sized>(text: &mut Vec<u8>, value: &T) {
+    // JSON into memory cannot fail.
+    let _ = serde_json::to_writer(text, value);
+}
+
+/// Room to lay an object out in; larger ones make more.
+const LAY_OUT_BYTES: usize = 2 << 10;
 
 /// The order of Go's `ObjectMeta`.
 const META_ORDER: [&str; 14] = [
@@ -210,13 +260,48 @@ const META_ORDER: [&str; 14] = [
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) namespace: Option<String>,
-    pub(crate) labels: LabelSelector,
-    pub(crate) fields: FieldSelector,
+    labels: LabelSelector,
+    fields: FieldSelector,
+    /// What the labels' JSON must contain, so that it need not be read: a quote within a text is escaped,
+    /// so a map of texts has a pair exactly when the pair stands there.
+    pairs: Vec<String>,
+    /// Whether there is nothing to ask of labels but those.
+    has_pairs_only: bool,
 }
 
 impl Selection {
+    pub(crate) fn new(
+        namespace: Option<String>,
+        labels: LabelSelector,
+        fields: FieldSelector,
+    ) -> Self {
+        let equal = labels.requirements().iter().filter_map(|requirement| {
+            let (LabelOperator::Equals, [value]) = (requirement.operator(), requirement.values())
+            else {
+                return None;
+            };
+            let key = Value::from(requirement.key());
+            Some(format!("{key}:{}", Value::from(value.as_str())))
+        });
+        let pairs: Vec<String> = equal.collect();
+        Self {
+            has_pairs_only: pairs.len() == labels.requirements().len(),
+            pairs,
+            namespace,
+            labels,
+            fields,
+        }
+    }
+
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    fn matches_labels(&self, object: &Stored) -> bool {
+        let has = |pair: &String| object.labels.contains(pair.as_str());
+        self.pairs.iter().all(has)
+            && ((self.has_pairs_only && object.has_plain_labels)
+                || self.labels.matches_labels_json(&object.labels))
     }
 
     pub(crate) fn matches(&self, row: &KindRow, object: &Stored) -> bool {
@@ -224,11 +309,11 @@ impl Selection {
             .namespace
             .as_ref()
             .is_none_or(|ns| *ns == object.namespace);
-        here && self.labels.matches_labels_json(&object.labels)
+        here && self.matches_labels(object)
             && self.fields.matches(|path| match path {
                 "metadata.name" => Some(object.name.as_str()),
                 "metadata.namespace" => Some(object.namespace.as_str()),
-                _ => row.field(path).map(|index| object.fields[index].as_str()),
+                _ => row.field(path).map(|index| &*object.fields[index]),
             })
     }
 }

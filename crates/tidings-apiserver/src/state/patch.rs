@@ -56,7 +56,7 @@ impl State {
         part: Part,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         if patch == Patch::Apply {
             let config = parse_applied(&row, body)?;
             return self.apply_with(resource, key, config, part, terms);
@@ -82,7 +82,7 @@ impl State {
         part: Part,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let name = key.rsplit('/').next().unwrap_or(key).to_owned();
         let namespace = key
             .rsplit_once('/')

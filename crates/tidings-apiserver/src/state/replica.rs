@@ -13,11 +13,15 @@
 //!     leader would not.
 //! Source: storage/cacher/{cacher,watch_cache}.go @v0.36.3; rules pr-E12, pr-L14, pr-W12.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tidings_api::frame::EventKind;
 
-use super::{Change, State, Stored, delete::DEFINITIONS};
+use super::{
+    State, Stored,
+    delete::DEFINITIONS,
+    history::{Change, History},
+};
 
 /// One change, as whoever follows the state sees it.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,8 @@ impl State {
     /// A watch cache that begins at the present version, with a history of its own.
     #[must_use]
     pub fn replica(&self, history_max: usize) -> Self {
+        let mut history = History::new(self.rv);
+        history.len_max = history_max.max(1);
         Self {
             kinds: self.kinds.clone(),
             places: self.places.clone(),
@@ -44,10 +50,8 @@ impl State {
             dependents: self.dependents.clone(),
             work: self.work.clone(),
             next_address: self.next_address,
-            history: VecDeque::new(),
-            history_max: history_max.max(1),
+            history,
             rv: self.rv,
-            compacted: self.rv,
             tokens_from: self.tokens_from,
             seed: self.seed.clone(),
         }
@@ -59,11 +63,11 @@ impl State {
         if self.rv >= rv.min(leader.rv) {
             return true;
         }
-        let Ok(index) = leader.history_after(self.rv) else {
-            *self = leader.replica(self.history_max);
+        let Ok(changes) = leader.changes_after(self.rv) else {
+            *self = leader.replica(self.history.len_max);
             return false;
         };
-        for change in leader.history.range(index..) {
+        for change in changes {
             if change.rv > rv {
                 break;
             }
@@ -73,9 +77,8 @@ impl State {
     }
 
     /// The changes after a version, in order, as far as they are remembered.
-    pub fn changes_after(&self, rv: u64) -> impl Iterator<Item = Changed<'_>> {
-        let index = self.history.partition_point(|change| change.rv <= rv);
-        self.history.range(index..).map(|change| {
+    pub fn changed_since(&self, rv: u64) -> impl Iterator<Item = Changed<'_>> {
+        self.history.after(rv).map(|change| {
             let of_collection = |place: &&super::Place| place.collection == change.collection;
             let place = self.places.iter().find(of_collection);
             Changed {
@@ -100,13 +103,13 @@ impl State {
                 self.undefine(&object.uid);
             }
         } else {
-            collection.insert(object.key.clone(), Arc::clone(object));
+            collection.insert(Arc::clone(&object.key), Arc::clone(object));
             if is_definition {
                 self.define(object);
             }
         }
         self.rv = change.rv;
-        self.record(change.clone());
+        self.history.push(change.clone());
     }
 }
 

@@ -72,7 +72,7 @@ impl State {
         body: &[u8],
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let Some(scale) = row.scale.clone() else {
             return Err(Refusal::no_such_path());
         };

@@ -132,7 +132,7 @@ impl State {
     pub(super) fn register_view(&mut self, row: KindRow, storage: usize) {
         let collection = self.places[storage].collection;
         self.places.push(Place::own(&row, storage, collection));
-        self.kinds.push(row);
+        self.kinds.push(Arc::new(row));
     }
 
     /// Serves core events as events.k8s.io, too.
@@ -140,7 +140,7 @@ impl State {
         let Some(storage) = self.resource("", "v1", "events") else {
             return;
         };
-        let mut row = self.kinds[storage].clone();
+        let mut row = KindRow::clone(&self.kinds[storage]);
         row.group = Cow::Borrowed("events.k8s.io");
         for field in &mut row.fields {
             if let Some(rest) = field.path.strip_prefix("involvedObject.") {
@@ -164,6 +164,9 @@ impl State {
     /// An object as a kind shows it in a form, as of a time in seconds since 1970, as JSON.
     #[must_use]
     pub fn printed(&self, resource: usize, object: &Stored, form: Form, now: u64) -> Vec<u8> {
+        if form == Form::Plain {
+            return self.shown(resource, object);
+        }
         let mut out = Vec::with_capacity(object.item().len() + 64);
         let printer = Printer::new(form, self.kind(resource), now);
         printer.write_full(&self.places[resource].view, object, true, &mut out);

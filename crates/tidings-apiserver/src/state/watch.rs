@@ -12,6 +12,7 @@ use tidings_api::frame::EventKind;
 
 use super::{
     State, Stored,
+    history::Change,
     list::{ListQuery, Match, parse_version},
     object::Selection,
     table::{Form, Printer},
@@ -224,8 +225,8 @@ impl Watch {
                 self.write_bookmark(state, version, true, out);
             }
         }
-        let index = match state.history_after(self.sent) {
-            Ok(index) => index,
+        let changes = match state.changes_after(self.sent) {
+            Ok(changes) => changes,
             Err(_) if self.begun => {
                 self.ended = true;
                 return WatchStep::Ended;
@@ -234,7 +235,7 @@ impl Watch {
         };
         self.begun = true;
         let place = &state.places[self.resource];
-        for change in state.history.iter().skip(index) {
+        for change in changes {
             if out.len() >= bytes {
                 return WatchStep::More;
             }
@@ -305,7 +306,7 @@ impl Watch {
     }
 
     /// One change as this watch's selection sees it (pr-E3).
-    fn tell(&mut self, state: &State, change: &super::Change, out: &mut Vec<u8>) {
+    fn tell(&mut self, state: &State, change: &Change, out: &mut Vec<u8>) {
         let row = state.kind(self.resource);
         let place = &state.places[self.resource];
         let selects = |object: &Stored| self.selection.matches(row, object);
@@ -315,7 +316,10 @@ impl Watch {
             (false, false) => {}
             (false, true) => self.write(state, "ADDED", &change.object, out),
             (true, true) => self.write(state, "MODIFIED", &change.object, out),
-            // pr-E2: the previous state, at the version of the change.
+            // pr-E2: the previous state, at the version of the change; a deletion was recorded so.
+            (true, false) if change.kind == EventKind::Deleted => {
+                self.write(state, "DELETED", &change.object, out);
+            }
             (true, false) => {
                 let previous = change.previous.as_ref().unwrap_or(&change.object);
                 let gone = previous.at(&state.kinds[place.storage], change.rv);

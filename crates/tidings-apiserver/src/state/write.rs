@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tidings_api::frame::EventKind;
 
-use super::{Change, State, Stored, managed, names::check_name};
+use super::{State, Stored, history::Change, managed, names::check_name};
 use crate::{kind::KindRow, refusal::Refusal, seed::timestamp};
 
 /// The object as it is after a write, or was last.
@@ -169,7 +169,7 @@ impl State {
         terms: &Terms<'_>,
         is_apply: bool,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         self.place(resource, namespace, &mut document)?;
         let name = self.name(&row, &mut document, terms)?;
         let key = key_of(&document);
@@ -210,7 +210,7 @@ impl State {
     ) -> Result<Outcome, Refusal> {
         let old = self.existing(resource, key)?;
         self.check_kind(resource, &document)?;
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         if terms.is_strict() {
             check_name(&document, &old.name)?;
             let version = document["metadata"]["resourceVersion"].as_str();
@@ -239,7 +239,7 @@ impl State {
         terms: &Terms<'_>,
         is_apply: bool,
     ) -> Result<Outcome, Refusal> {
-        let row = self.kind(resource).clone();
+        let row = self.row(resource);
         let was = self.as_stored(resource, old);
         check_version(&row, old, &document)?;
         if part == Part::Status {
@@ -358,7 +358,7 @@ impl State {
             object: Arc::clone(&object),
             previous,
         };
-        self.record(change);
+        self.history.push(change);
         object
     }
 
@@ -377,15 +377,16 @@ impl State {
             self.places[resource].storage,
         );
         self.collections[collection].remove(&old.key);
-        self.record(Change {
+        let gone = Arc::new(old.at(&self.kinds[storage], self.rv));
+        self.history.push(Change {
             rv: self.rv,
             collection,
             kind: EventKind::Deleted,
-            object: Arc::clone(old),
+            object: Arc::clone(&gone),
             previous: Some(Arc::clone(old)),
         });
         self.note_removal(resource, old);
-        Arc::new(old.at(&self.kinds[storage], self.rv))
+        gone
     }
 }
 

@@ -167,13 +167,13 @@ impl<P: Clone> Change<P> {
                 new: &good,
                 is_in_initial_list,
             }),
-            Some(old) if !old.object.is_same_version(&good.object) => {
-                handle(Event::Updated {
-                    old: &old,
-                    new: &good,
-                });
+            Some(old) => {
+                let known = new.effective_object();
+                if known.is_some_and(|object| !old.object.is_same_version(object)) {
+                    let (old, new) = (&old, &good);
+                    handle(Event::Updated { old, new });
+                }
             }
-            Some(_) => {}
         }
     }
 }

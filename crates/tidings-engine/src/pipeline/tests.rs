@@ -2,6 +2,7 @@
 
 mod contract;
 mod faults;
+mod found;
 mod handlers;
 mod stored;
 mod support;

@@ -1,5 +1,7 @@
 //! Who goes with whom: owners and dependents, namespaces and what is in them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -87,7 +89,7 @@ impl Bench {
 
     fn names(&self) -> String {
         let objects = self.state.objects(self.maps);
-        let name = |key: &String| {
+        let name = |key: &Arc<str>| {
             let name = key.trim_start_matches("default/");
             if self.state.is_marked(self.maps, key) {
                 format!("({name})")
@@ -317,7 +319,8 @@ fn namespaces_begin_active_and_end_with_their_content() {
 fn the_default_namespaces_are_there_and_stay() {
     let mut bench = bench();
     let namespaces = bench.namespaces;
-    let keys: Vec<&String> = bench.state.objects(namespaces).keys().collect();
+    let keys = bench.state.objects(namespaces).keys();
+    let keys: Vec<&str> = keys.map(|key| &**key).collect();
     let expected = ["default", "kube-node-lease", "kube-public", "kube-system"];
     assert_eq!(keys, expected);
     let options = DeleteOptions::default();

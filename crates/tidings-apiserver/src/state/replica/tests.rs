@@ -135,5 +135,5 @@ fn pr_w12_a_replica_that_was_left_behind_a_compaction_begins_anew() {
     let last = leader.resource_version();
     assert!(!replica.follow(&leader, last));
     assert_eq!(shown(&replica), shown(&leader));
-    assert_eq!(replica.changes_after(0).count(), 0);
+    assert_eq!(replica.changed_since(0).count(), 0);
 }
