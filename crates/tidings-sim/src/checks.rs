@@ -187,6 +187,28 @@ impl World {
                     let what = format!("{} {}@{rv} never was", told.word, told.key);
                     return Err(("INV-S8", what));
                 }
+                // INV-S11: what a selector does not hide is gone only if it is.
+                let scope = &informer.knobs;
+                let is_seen = scope.app.is_none() && scope.node.is_none() && self.restores == 0;
+                let model = &self.cluster.model;
+                if told.is_tombstone
+                    && is_seen
+                    && model.is_present(scope.kind, &told.key, &told.uid)
+                {
+                    let what = format!(
+                        "handler {number}: {} is told as gone, and is there",
+                        told.key
+                    );
+                    return Err(("INV-S11", what));
+                }
+                // Of what cannot be decoded the last good state is told.
+                if told.claims_final && !self.cluster.model.was_poisoned(&told.uid) {
+                    let what = format!(
+                        "handler {number}: {}@{rv} was not its final state",
+                        told.key
+                    );
+                    return Err(("INV-S6", what));
+                }
                 if self.trace.is_on() {
                     let now = self.now;
                     let (word, key, version) = (told.word, &told.key, &told.version);

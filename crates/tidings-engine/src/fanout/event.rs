@@ -120,10 +120,8 @@ impl<P: Clone> Change<P> {
             Self::Added(new) => (None, new),
             Self::Removed { old, last } => {
                 if is_known(&old) {
-                    // A final state that cannot be decoded is not the one that is told.
-                    let last = last.as_ref().filter(is_known);
                     handle(Event::Deleted {
-                        last: last.unwrap_or(old),
+                        last: last.as_ref().filter(is_known).unwrap_or(old),
                         is_final_state_known: last.is_some(),
                     });
                 }
