@@ -6,6 +6,7 @@
 
 mod docs;
 mod layers;
+mod mutants;
 mod names;
 mod rules;
 mod sources;

@@ -66,12 +66,23 @@ impl World {
         if self.violation.is_some() {
             return;
         }
+        self.note_state(index);
         self.informers[index].pipeline.check_invariants();
         let broken = self
             .check_store(index)
             .and_then(|()| self.check_handlers(index))
             .and_then(|()| self.check_bounds(index));
         if let Err((rule, what)) = broken {
+            self.violate(rule, &format!("i{index}"), what);
+        }
+    }
+
+    /// Between two slices of an informer's work.
+    pub(crate) fn check_publication(&mut self, index: usize) {
+        if self.violation.is_some() {
+            return;
+        }
+        if let Err((rule, what)) = self.check_store(index) {
             self.violate(rule, &format!("i{index}"), what);
         }
     }
@@ -176,6 +187,28 @@ impl World {
                     let what = format!("{} {}@{rv} never was", told.word, told.key);
                     return Err(("INV-S8", what));
                 }
+                // INV-S11: what a selector does not hide is gone only if it is.
+                let scope = &informer.knobs;
+                let is_seen = scope.app.is_none() && scope.node.is_none() && self.restores == 0;
+                let model = &self.cluster.model;
+                if told.is_tombstone
+                    && is_seen
+                    && model.is_present(scope.kind, &told.key, &told.uid)
+                {
+                    let what = format!(
+                        "handler {number}: {} is told as gone, and is there",
+                        told.key
+                    );
+                    return Err(("INV-S11", what));
+                }
+                // Of what cannot be decoded the last good state is told.
+                if told.claims_final && !self.cluster.model.was_poisoned(&told.uid) {
+                    let what = format!(
+                        "handler {number}: {}@{rv} was not its final state",
+                        told.key
+                    );
+                    return Err(("INV-S6", what));
+                }
                 if self.trace.is_on() {
                     let now = self.now;
                     let (word, key, version) = (told.word, &told.key, &told.version);
@@ -205,7 +238,7 @@ impl World {
             let Some(status) = informer.pipeline.fanout().handler(seat.id) else {
                 continue;
             };
-            if seat.panics || !is_level(&status) {
+            if !is_level(&status) {
                 continue;
             }
             let log = seat.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,6 +273,38 @@ impl World {
         if requests > REQUESTS_MAX {
             let what = format!("{requests} requests in {RATE_WINDOW:?}");
             self.violate("INV-L3", &format!("i{index}"), what);
+        }
+    }
+
+    /// A handler that was removed: told all that was queued, or nothing (cg-I8).
+    pub(crate) fn check_removed(
+        &mut self,
+        index: usize,
+        seat: &Seat,
+        status: Option<HandlerStatus>,
+        drain: bool,
+        told: u64,
+    ) {
+        let object = format!("i{index}");
+        if !drain {
+            if seat.told() != told {
+                self.violate(
+                    "cg-I8",
+                    &object,
+                    "a removed handler was told more".to_owned(),
+                );
+            }
+            return;
+        }
+        if !status.is_some_and(|status| is_level(&status)) || seat.panics {
+            return;
+        }
+        let snapshot = self.informers[index].pipeline.indexer().snapshot();
+        let log = seat.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let difference = folded_difference(&log.known, &snapshot);
+        drop(log);
+        if let Some(what) = difference {
+            self.violate("cg-I8", &object, format!("a drained handler: {what}"));
         }
     }
 
@@ -309,7 +374,7 @@ impl World {
                 continue;
             };
             // One that panicked may still have to be told.
-            if seat.panics {
+            if seat.panics && !is_level(&status) {
                 continue;
             }
             if !is_level(&status) {

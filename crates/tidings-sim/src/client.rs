@@ -29,6 +29,7 @@ use tidings_engine::{
 };
 
 use crate::{
+    asking::Asking,
     cluster::path_of,
     fault::Fault,
     handlers::{Payload, Recorder, Seat, SharedLog},
@@ -72,6 +73,7 @@ pub(crate) struct Informer {
     pub(crate) published: Option<(u64, u64)>,
     /// When it asked for what, on its own clock.
     pub(crate) opened: VecDeque<Instant>,
+    pub(crate) asking: Asking,
 }
 
 // === impl Informer ===
@@ -115,6 +117,7 @@ impl Informer {
             generation: 0,
             published: None,
             opened: VecDeque::new(),
+            asking: Asking::default(),
         }
     }
 
@@ -297,7 +300,10 @@ impl World {
         }
         if let Some(seat) = informer.seats.pop() {
             let how = if drain { Removal::Drain } else { Removal::Drop };
+            let status = informer.pipeline.fanout().handler(seat.id);
+            let told = seat.told();
             informer.pipeline.remove_handler(seat.id, how);
+            self.check_removed(index, &seat, status, drain, told);
             self.check_log(index, &seat);
         }
         self.turn(index);
@@ -384,6 +390,9 @@ impl World {
             Item::Head(head) => self.read_head(index, id, head),
             Item::Bytes(bytes) => self.read_bytes(index, id, bytes),
             Item::End | Item::Reset => {
+                if is_end {
+                    self.excuse_short(index);
+                }
                 let reading = self.connections.remove(&id).map(|it| it.reading);
                 self.informers[index].stream = None;
                 match reading {
@@ -417,6 +426,7 @@ impl World {
     }
 
     fn refused(&mut self, index: usize, head: Head, text: &[u8]) {
+        self.excuse_code(index, head.code);
         let input = Input::Refused {
             code: head.code,
             status: Box::new(Status::parse(head.code, text)),
@@ -541,8 +551,10 @@ impl World {
         let now = informer.local(self.now);
         let budget = usize::try_from(informer.knobs.budget).unwrap_or(1);
         let mut rounds = 0_u32;
-        while informer.pipeline.run(now, budget) && rounds < ROUNDS_MAX {
+        while self.informers[index].pipeline.run(now, budget) && rounds < ROUNDS_MAX {
             rounds += 1;
+            // What readers see between two slices of work counts like anything else.
+            self.check_publication(index);
         }
         if rounds == ROUNDS_MAX {
             self.violate("INV-L3", &format!("i{index}"), "it never rests".to_owned());
@@ -621,6 +633,7 @@ impl World {
             let local = informer.local(self.now);
             informer.opened.push_back(local);
             self.check_rate(index);
+            self.check_asked(index, asked);
         }
         let id = self.connect(index, asked, request.path_and_query);
         self.informers[index].stream = Some(id);

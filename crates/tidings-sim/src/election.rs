@@ -8,6 +8,7 @@
 //!     long as a term lasts after etcd went back: the Lease then says what was, and nobody can know.
 //! E2  A term's token is higher than that of any term of another process before it, as long as etcd does
 //!     not go back.
+//! E3  Whoever steps back gives the Lease back, or tries to as long as its term may last (ctl-L11).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -45,6 +46,8 @@ struct Node {
     /// What the watch showed last arrives before what it shows next.
     watch_at: Instant,
     has_stopped: bool,
+    /// When it was told to step back, on its own clock.
+    stepped_back_at: Instant,
 }
 
 #[derive(Clone)]
@@ -88,6 +91,7 @@ impl Election {
             wake_at: Instant::FAR_FUTURE,
             watch_at: Instant::ZERO,
             has_stopped: false,
+            stepped_back_at: Instant::ZERO,
         })
     }
 
@@ -204,7 +208,12 @@ impl World {
                         .line(now, format_args!("c{index} leads no more: {reason}"));
                 }
                 Output::LeaderChanged(_) => {}
-                Output::Released { .. } => node.has_stopped = true,
+                Output::Released { clean } => {
+                    node.has_stopped = true;
+                    if !clean {
+                        self.check_release(index, local);
+                    }
+                }
             }
         }
         self.election.nodes[index].elector.check_invariants();
@@ -227,6 +236,15 @@ impl World {
             }
         }
         self.election.last_term = Some((fencing, index, own));
+    }
+
+    /// E3.
+    fn check_release(&mut self, index: usize, local: Instant) {
+        let since = self.election.nodes[index].stepped_back_at;
+        if local < since + Config::default().renew_deadline {
+            let what = "it stepped back without having tried to give the Lease back".to_owned();
+            self.violate("ctl-L11", &format!("c{index}"), what);
+        }
     }
 
     /// E1.
@@ -324,6 +342,9 @@ impl World {
             Op::Pause { .. } => node.paused_until = node.paused_until.max(until),
             Op::CutOff { .. } => node.cut_until = node.cut_until.max(until),
             Op::StepBack { .. } if node.paused_until <= now && !node.has_stopped => {
+                if node.stepped_back_at == Instant::ZERO {
+                    node.stepped_back_at = node.local(now);
+                }
                 self.tell_candidate(index, Input::Stop);
             }
             Op::Fall { .. } => self.restart_candidate(index),

@@ -216,7 +216,10 @@ fn fault(rng: &mut Rng, class: usize) -> Fault {
         "no-connect" => Fault::NoConnect,
         "loop-pages" => Fault::LoopPages,
         "expire-tokens" => Fault::ExpireTokens,
-        "close-at-once" => Fault::CloseAtOnce { millis },
+        // Long enough for a backoff to show that it grows.
+        "close-at-once" => Fault::CloseAtOnce {
+            millis: millis * 15,
+        },
         "error-event" => Fault::ErrorEvent {
             code: [410, 410, 500, 503, 504, 429, 401, 403][rng.usize(..8)],
         },

@@ -68,6 +68,10 @@ pub(crate) struct Told {
     pub(crate) key: String,
     pub(crate) uid: String,
     pub(crate) version: String,
+    /// A deletion that was concluded.
+    pub(crate) is_tombstone: bool,
+    /// A deletion that has no version of its own, and is said to be the final state.
+    pub(crate) claims_final: bool,
 }
 
 pub(crate) type SharedLog = Arc<Mutex<Log>>;
@@ -77,6 +81,13 @@ pub(crate) struct Seat {
     pub(crate) id: HandlerId,
     pub(crate) log: SharedLog,
     pub(crate) panics: bool,
+}
+
+impl Seat {
+    /// Events that it was told.
+    pub(crate) fn told(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).told
+    }
 }
 
 /// The handler itself.
@@ -124,6 +135,8 @@ impl Log {
         let (key, uid) = (object.key().to_owned(), object.uid().to_owned());
         let version = object.resource_version_text().to_owned();
         let value = (uid.clone(), version.clone());
+        let mut claims_final = false;
+        let mut is_tombstone = false;
         let (word, fault) = match event {
             Event::Added { .. } => {
                 let was = self.known.insert(key.clone(), value);
@@ -146,11 +159,15 @@ impl Log {
                 is_final_state_known,
                 ..
             } => {
-                self.tombstones += u64::from(!is_final_state_known);
+                is_tombstone = !is_final_state_known;
+                self.tombstones += u64::from(is_tombstone);
                 let fault = match self.known.remove(&key) {
                     None => Some("it was never added"),
                     Some((known, _)) if known != uid => Some("it is another object"),
-                    Some(_) => None,
+                    Some((_, known)) => {
+                        claims_final = *is_final_state_known && known == version;
+                        None
+                    }
                 };
                 ("delete", fault)
             }
@@ -166,6 +183,8 @@ impl Log {
             key,
             uid,
             version,
+            is_tombstone,
+            claims_final,
         });
     }
 

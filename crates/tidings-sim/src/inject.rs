@@ -69,6 +69,7 @@ impl World {
                 frame.extend(status);
                 frame.extend(b"}\n");
                 self.send_bytes(id, frame);
+                self.excuse_code(index, code);
                 self.break_connection(id, false);
             }
             Fault::Eof | Fault::Reset => {

@@ -12,6 +12,7 @@
 //! What is simulated is what is shipped: lists and watches are bytes of the embedded server's state, cut
 //! anywhere, and go through the ingest and the pipeline of the engine as in the driver.
 
+mod asking;
 pub mod catalogue;
 mod checks;
 mod client;

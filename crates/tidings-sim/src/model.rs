@@ -37,6 +37,8 @@ pub(crate) struct Model {
     epochs: Vec<Epoch>,
     /// Every version of every object that there ever was, deletions among them.
     ever: BTreeSet<(Arc<str>, u64)>,
+    /// Objects that could not be decoded at some time.
+    poisoned: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Model {
         Self {
             epochs: vec![epoch],
             ever: BTreeSet::new(),
+            poisoned: BTreeSet::new(),
         }
     }
 
@@ -98,6 +101,9 @@ impl Model {
             node: number(&document["spec"]["nodeName"], "n"),
         };
         self.ever.insert((Arc::clone(&fact.uid), rv));
+        if !document["spec"]["n"].is_number() {
+            self.poisoned.insert(Arc::clone(&fact.uid));
+        }
         let key: Arc<str> = object.key().into();
         let fact = (!is_deleted).then_some(fact);
         let Some(epoch) = self.epochs.last_mut() else {
@@ -140,6 +146,19 @@ impl Model {
     /// Whether an object ever had this version.
     pub(crate) fn ever(&self, uid: &str, rv: u64) -> bool {
         self.ever.contains(&(Arc::from(uid), rv))
+    }
+
+    /// Whether an object could ever not be decoded.
+    pub(crate) fn was_poisoned(&self, uid: &str) -> bool {
+        self.poisoned.contains(uid)
+    }
+
+    /// Whether an object is there now.
+    pub(crate) fn is_present(&self, kind: Kind, key: &str, uid: &str) -> bool {
+        let present = self.epochs.last().map(|epoch| &epoch.present);
+        present
+            .and_then(|present| present.get(&(kind, Arc::from(key))))
+            .is_some_and(|fact| *fact.uid == *uid)
     }
 
     /// What an informer should have at a version of an epoch; `last` is where it was before.

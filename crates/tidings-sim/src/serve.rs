@@ -30,6 +30,9 @@ impl World {
         let (index, asked) = (connection.informer, connection.asked);
         if let Some(fault) = self.take_request_fault(index, asked) {
             self.note_fault(index, Some(asked), fault);
+            if fault == Fault::Html {
+                self.excuse_fault(index, fault);
+            }
             if self.meet_request(id, fault) {
                 return;
             }
@@ -257,8 +260,10 @@ impl World {
         let state = &self.cluster.replicas[connection.replica].state;
         let mut out = Vec::new();
         let step = watch.step(state, FLUSH_BYTES, &mut out);
+        let index = connection.informer;
         if step == WatchStep::Ended {
             connection.watch = None;
+            self.excuse_server(index);
         }
         if !out.is_empty() {
             self.send_bytes(id, out);
@@ -364,6 +369,7 @@ impl World {
                 } else if let Some(maimed) = link::maimed(fault, asked, &bytes) {
                     bytes = maimed;
                     self.note_fault(index, Some(asked), fault);
+                    self.excuse_fault(index, fault);
                     if link::blemishes(fault) {
                         self.informers[index].is_blemished();
                     }

@@ -6,6 +6,8 @@
 //! K1  No key is in the hands of two workers (INV-S12).
 //! K2  No key is handed out before the earliest time for which it was put off (INV-S12).
 //! K3  What a worker saw last of each key is, in the end, what the store has (INV-L4).
+//! K4  No namespace waits while more keys of others are handed out than there are others (INV-S12).
+//! K5  A drain hands out what was queued or is dirty, and takes nothing more (INV-S12).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +35,11 @@ pub(crate) struct Workers {
     came: BTreeSet<String>,
     /// What was seen of each key at its last reconcile.
     seen: BTreeMap<String, Option<(String, String)>>,
+    /// How often a key failed since it was forgotten.
+    failed: BTreeMap<String, u32>,
+    /// How many keys of other namespaces were handed out while one of a namespace waited.
+    passed_over: BTreeMap<char, u32>,
+    waiting: BTreeSet<String>,
     /// When the queue is looked at next.
     alarm: Instant,
     /// Workers of an earlier process are heard of no more.
@@ -51,6 +58,9 @@ impl Workers {
     pub(crate) fn new(knobs: &Knobs) -> Self {
         let config = WorkQueueConfig {
             seed: knobs.seed,
+            tenant: Some(Box::new(|key: &String| {
+                key.split('/').next().unwrap_or_default()
+            })),
             ..WorkQueueConfig::default()
         };
         Self {
@@ -63,6 +73,9 @@ impl Workers {
             put_off: BTreeMap::new(),
             came: BTreeSet::new(),
             seen: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            passed_over: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             alarm: Instant::FAR_FUTURE,
             incarnation: 0,
         }
@@ -114,6 +127,50 @@ impl Workers {
         *earliest = (*earliest).min(until);
     }
 
+    /// K4: a namespace that waited while more keys of others were handed out than there are others.
+    fn is_unfair(&mut self, key: &str) -> Option<String> {
+        let tenant = |key: &str| key.chars().next().unwrap_or_default();
+        let served = tenant(key);
+        self.waiting.remove(key);
+        self.passed_over.remove(&served);
+        let waiting: BTreeSet<char> = self.waiting.iter().map(|key| tenant(key)).collect();
+        self.passed_over.retain(|it, _| waiting.contains(it));
+        for other in waiting.into_iter().filter(|it| *it != served) {
+            let passed_over = self.passed_over.entry(other).or_default();
+            *passed_over += 1;
+            if *passed_over > NAMESPACES_MAX {
+                return Some(format!("{other}/ waits, passed over {passed_over} times"));
+            }
+        }
+        None
+    }
+
+    /// K5: what is queued, or added while it is worked on, is still worked on after the queue is told
+    /// to drain, and nothing else (INV-S12).
+    fn drains(&mut self, now: Instant) -> Option<String> {
+        let keys = ["a/k0", "b/k0", "a/k1"].map(str::to_owned);
+        for key in &keys {
+            self.queue.add(now, key);
+        }
+        let Next::Key(first) = self.queue.get(now) else {
+            return Some("an added key is not handed out".to_owned());
+        };
+        self.queue.add(now, &first.key);
+        self.queue.shut_down_with_drain();
+        if self.queue.add(now, &"c/late".to_owned()) != Added::Ignored {
+            return Some("it takes additions while it drains".to_owned());
+        }
+        self.queue.done(now, first.ticket);
+        let mut taken = 0;
+        while let Next::Key(next) = self.queue.get(now) {
+            taken += 1;
+            self.queue.done(now, next.ticket);
+        }
+        let is_drained = self.queue.is_drained();
+        (taken != keys.len() || !is_drained)
+            .then(|| format!("{taken} of {} keys came out of a drain", keys.len()))
+    }
+
     /// K2: until when a key is put off that is handed out as if its time had come.
     fn is_early(&mut self, now: Instant, key: &str, reason: Reason) -> Option<Instant> {
         let came = self.came.remove(key);
@@ -135,8 +192,12 @@ impl World {
             return;
         }
         for key in heard {
-            if self.workers.queue.add(now, &key) != Added::Ignored {
+            let added = self.workers.queue.add(now, &key);
+            if added != Added::Ignored {
                 self.workers.note_added(now, &key);
+            }
+            if added == Added::Queued {
+                self.workers.waiting.insert(key);
             }
         }
         self.plan(now, Step::Work);
@@ -158,6 +219,9 @@ impl World {
             };
             if !self.workers.in_hand.insert(taken.key.clone()) {
                 let what = "two workers have it".to_owned();
+                return self.violate("INV-S12", &taken.key, what);
+            }
+            if let Some(what) = self.workers.is_unfair(&taken.key) {
                 return self.violate("INV-S12", &taken.key, what);
             }
             if let Some(due) = self.workers.is_early(now, &taken.key, taken.reason) {
@@ -213,8 +277,16 @@ impl World {
             if let Some(delay) = self.workers.queue.add_rate_limited(now, &job.key) {
                 self.workers.put_off(now, &job.key, now + delay);
             }
+            let failures = self.workers.failed.entry(job.key.clone()).or_default();
+            *failures += 1;
+            let (is, should) = (self.workers.queue.num_requeues(&job.key), *failures);
+            if is != should {
+                let what = format!("it failed {should} times, the queue says {is}");
+                return self.violate("INV-S12", &job.key, what);
+            }
         } else {
             self.workers.queue.forget(&job.key);
+            self.workers.failed.remove(&job.key);
             self.workers.seen.insert(job.key.clone(), job.saw);
             let choice = if self.is_calm {
                 9
@@ -267,8 +339,14 @@ impl World {
         if let Some((key, what)) = wrong {
             self.violate("INV-L4", &key, what);
         }
+        let now = self.now;
+        if let Some(what) = self.workers.drains(now) {
+            self.violate("INV-S12", "queue", what);
+        }
     }
 }
 
+/// More namespaces than a world has.
+const NAMESPACES_MAX: u32 = 4;
 /// More workers than a world has.
 const WORKERS_MAX: usize = 256;

@@ -13,7 +13,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) violation: Option<Violation>,
     /// How many times etcd was restored, and when last.
     pub(crate) restores: u64,
+    /// When something happened beside a write.
+    pub(crate) troubles: VecDeque<Instant>,
     pub(crate) restored_at: Option<Instant>,
 }
 
@@ -130,6 +132,7 @@ impl World {
             coverage: Coverage::default(),
             violation: None,
             restores: 0,
+            troubles: VecDeque::new(),
             restored_at: None,
         };
         for index in 0..world.case.ops.len() {
@@ -237,6 +240,12 @@ impl World {
             self.coverage.note_op(&op);
         }
         let now = self.now;
+        if !matches!(
+            op,
+            Op::Put(..) | Op::Delete(_) | Op::Finalize(_) | Op::Recreate(..)
+        ) {
+            self.troubles.push_back(now);
+        }
         if self.trace.is_on() {
             self.trace.line(now, format_args!("op {op}"));
         }

@@ -32,6 +32,8 @@ enum Probe {
     Asked {
         at: Instant,
         deadline: Instant,
+        /// What had been received by then: what came since may be newer than the answer.
+        known: Option<ResourceVersion>,
     },
     /// The server is at this version; the stream has to show it.
     Answered {
@@ -117,7 +119,11 @@ impl<P> Reflector<P> {
             return;
         };
         let deadline = now + self.config.probe_timeout;
-        watching.watchdog.probe = Probe::Asked { at: now, deadline };
+        watching.watchdog.probe = Probe::Asked {
+            at: now,
+            deadline,
+            known: self.received.clone(),
+        };
         self.stats.probes += 1;
         self.outputs.push_back(Output::Probe);
     }
@@ -128,19 +134,16 @@ impl<P> Reflector<P> {
             return;
         };
         let watchdog = &mut watching.watchdog;
-        let Probe::Asked { at, .. } = watchdog.probe else {
+        let Probe::Asked { at, known, .. } = &watchdog.probe else {
             return;
         };
+        let (at, known) = (*at, known.clone());
         let Some(version) = version else {
             return self.reopen(now, "the watch is silent and a probe was not answered");
         };
         self.memory.unverified = false;
-        if self
-            .received
-            .as_ref()
-            .is_some_and(|known| version.is_before(known))
-        {
-            // A consistent read below what we have: another history (INV-S4). The list that
+        if known.is_some_and(|known| version.is_before(&known)) {
+            // A consistent read below what we had: another history (INV-S4). The list that
             // follows is consistent as well, and decides.
             let message = "the server's version went back";
             return self.fail_then(now, WakeReason::EpochChanged, message, Next::Relist);

@@ -179,6 +179,30 @@ fn pr_w15_inv_s4_a_probe_below_our_version_relists() {
 }
 
 #[test]
+fn inv_s4_a_probe_below_what_came_after_it_was_asked_proves_nothing() {
+    check(
+        "
+            start
+            ok
+            ADDED a@7
+            initial-end 10
+            tick
+            t=131s ADDED b@12
+            t=132s probe 11
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            130.0  tick -> PROBE; wake 145.0
+            131.0  ADDED b@12 -> added b@12; wake 145.0
+            132.0  probe 11 -> wake 510.7
+        "#]],
+    );
+}
+
+#[test]
 fn pr_f31_a_late_probe_answer_is_ignored() {
     check(
         "

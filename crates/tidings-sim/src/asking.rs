@@ -1,0 +1,114 @@
+//! Whether what an informer asks for is called for: a list needs a reason, and many requests need many.
+//!
+//! Does not know why an informer asks: it looks at what the client met on its last stream.
+//!
+//! A1  Whoever has its state lists again only after an answer, an event or bytes that say so; a stream
+//!     that broke, ended or fell silent is no reason (DESIGN 4.1, pr 1.7).
+//! A2  Within five minutes there are not many more requests than things that happened (INV-L3).
+
+use std::{collections::VecDeque, time::Duration};
+
+use tidings_api::Instant;
+use tidings_engine::reflector::Activity;
+
+use crate::{fault::Fault, link::Asked, world::World};
+
+/// What one informer asked for, and why it may ask for a list.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// It has no whole state, or lists already.
+    has_state: bool,
+    /// Something on the present stream calls for a list.
+    is_excused: bool,
+    /// It may have learned a wrong kind from a maimed object, and what is right looks wrong to it.
+    is_misled: bool,
+    /// When the present stream was asked for, on the informer's clock.
+    opened_at: Instant,
+    /// When it asked for what, on the world's clock.
+    requests: VecDeque<Instant>,
+}
+
+impl World {
+    /// A refusal, or an ERROR event: those that are no reason for a list leave the version as it is.
+    pub(crate) fn excuse_code(&mut self, index: usize, code: u16) {
+        // 504 may say that the version lies in the future.
+        let is_none = matches!(code, 401 | 403 | 429) || (code >= 500 && code != 504);
+        self.informers[index].asking.is_excused |= !is_none;
+    }
+
+    /// Bytes that were maimed: all but a bookmark, which may be lost, may be any event.
+    pub(crate) fn excuse_fault(&mut self, index: usize, fault: Fault) {
+        let is_bookmark = matches!(fault, Fault::BadBookmark | Fault::LowBookmark);
+        let asking = &mut self.informers[index].asking;
+        asking.is_excused |= !is_bookmark;
+        asking.is_misled |= fault == Fault::WrongKind;
+    }
+
+    /// The server ended a watch by itself: a version that it has no more may be the reason.
+    pub(crate) fn excuse_server(&mut self, index: usize) {
+        self.informers[index].asking.is_excused = true;
+    }
+
+    /// A stream that ended at once may mean that the server will not say 410 (pr-W12).
+    pub(crate) fn excuse_short(&mut self, index: usize) {
+        let now = self.now;
+        let informer = &mut self.informers[index];
+        let lived = informer
+            .local(now)
+            .saturating_since(informer.asking.opened_at);
+        informer.asking.is_excused |= lived < SHORT;
+    }
+
+    /// After each turn.
+    pub(crate) fn note_state(&mut self, index: usize) {
+        let informer = &mut self.informers[index];
+        let condition = informer.pipeline.condition();
+        // What is not applied yet, as while it is held up, cannot be watched on from.
+        let is_applied = condition.resource_version.is_some();
+        informer.asking.has_state |= is_applied && condition.activity == Activity::Watching;
+    }
+
+    /// A request that is no further page.
+    pub(crate) fn check_asked(&mut self, index: usize, asked: Asked) {
+        let now = self.now;
+        let informer = &mut self.informers[index];
+        let local = informer.local(now);
+        let asking = &mut informer.asking;
+        let is_list = asked != Asked::Watch;
+        let is_excused = asking.is_excused || asking.is_misled || self.restores > 0;
+        let is_idle = is_list && asking.has_state && !is_excused;
+        asking.has_state &= !is_list;
+        asking.is_excused = false;
+        asking.opened_at = local;
+        asking.requests.push_back(now);
+        forget(&mut asking.requests, now);
+        let requests = asking.requests.len();
+        if is_idle {
+            let condition = self.informers[index].pipeline.condition();
+            let said = condition.trouble.map(|trouble| trouble.message);
+            let what = format!("a list that nothing called for: {said:?}");
+            self.violate("DESIGN-4.1", &format!("i{index}"), what);
+        }
+        forget(&mut self.troubles, now);
+        let max = REQUESTS_MAX + self.troubles.len() * REQUESTS_EACH;
+        if requests > max {
+            let happened = self.troubles.len();
+            let what =
+                format!("{requests} requests in {WINDOW:?}, in which {happened} things happened");
+            self.violate("INV-L3", &format!("i{index}"), what);
+        }
+    }
+}
+
+fn forget(times: &mut VecDeque<Instant>, now: Instant) {
+    while times.front().is_some_and(|at| *at + WINDOW < now) {
+        times.pop_front();
+    }
+}
+
+/// Shorter streams count as short, by the reflector's own default.
+const SHORT: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(300);
+/// A backoff that begins anew makes some ten requests in that time, twice that with its fallbacks.
+const REQUESTS_MAX: usize = 40;
+const REQUESTS_EACH: usize = 4;
