@@ -21,6 +21,10 @@ pub(crate) struct Message {
 
 /// A field of a message, as its line has it.
 pub(crate) struct Field {
+    #[cfg_attr(
+        not(feature = "serve"),
+        expect(dead_code, reason = "the front alone writes protobuf")
+    )]
     pub(crate) number: u64,
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,

@@ -66,6 +66,7 @@ pub use self::{
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
     write::{Admission, Effect, FieldValidation, Outcome, Part, Terms, Written},
 };
+#[cfg(feature = "serve")]
 pub(crate) use self::{
     list::{match_faults, not_a_version},
     names::not_registered,
