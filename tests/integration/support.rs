@@ -11,7 +11,12 @@ use tidings_apiserver::serve::{self, Config, Handle};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn server() -> Handle {
-    serve::start(Config::default()).await.unwrap()
+    // The informer has to bear what servers from 1.37 on send.
+    let config = Config {
+        watch_list_gzip: true,
+        ..Config::default()
+    };
+    serve::start(config).await.unwrap()
 }
 
 pub(crate) fn scope() -> Scope {

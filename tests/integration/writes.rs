@@ -255,8 +255,17 @@ async fn pr_n10_the_status_is_written_through_its_own_path() {
     let notes = Arc::new(Notes::default());
     let api = Api::new(client(&server)).observed_by(Arc::<Notes>::clone(&notes));
     let deployments = api.resource(&Resource::parse("apps/v1/deployments").unwrap());
+    let labels = json!({ "app": "web" });
     let object = json!({
-        "metadata": { "name": "web" }, "spec": { "replicas": 1 }, "status": { "replicas": 9 }
+        "metadata": { "name": "web" },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "c", "image": "i" }] }
+            }
+        },
+        "status": { "replicas": 9 }
     });
     let created = deployments.create(Some("default"), &object).await.unwrap();
     let mut object = created.object;

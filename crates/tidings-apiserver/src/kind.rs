@@ -223,6 +223,7 @@ impl Line {
 /// The category of a built-in kind.
 fn category(group: &str, plural: &str) -> Option<&'static str> {
     match (group, plural) {
+        ("apps", "controllerrevisions") => None,
         ("apps" | "batch", _) | ("", "pods" | "replicationcontrollers" | "services") => Some("all"),
         ("apiextensions.k8s.io", _) => Some("api-extensions"),
         _ => None,
@@ -244,9 +245,10 @@ const TABLE: &[Line] = &[
     Line("", "v1", "serviceaccounts", "ServiceAccount", "sa", true, false, &[Returned], &[]),
     Line("", "v1", "services", "Service", "svc", true, true, &[Returned], &["spec.clusterIP", "spec.type"]),
     Line("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", "crd,crds", false, true, &[Generation, Returned], &[]),
+    Line("apps", "v1", "controllerrevisions", "ControllerRevision", "", true, false, &[], &[]),
     Line("apps", "v1", "daemonsets", "DaemonSet", "ds", true, true, &[Generation], &[]),
     Line("apps", "v1", "deployments", "Deployment", "deploy", true, true, &[Generation, Habit::Scale], &[]),
-    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &[Generation, Habit::Scale], &["status.replicas=0"]),
+    Line("apps", "v1", "replicasets", "ReplicaSet", "rs", true, true, &[Generation, Habit::Scale], &[]),
     Line("apps", "v1", "statefulsets", "StatefulSet", "sts", true, true, &[Generation, Habit::Scale], &[]),
     Line("batch", "v1", "cronjobs", "CronJob", "cj", true, true, &[Generation], &[]),
     Line("batch", "v1", "jobs", "Job", "", true, true, &[Generation, Orphans], &["status.successful=0"]),
@@ -266,6 +268,7 @@ const POD_FIELDS: &[&str] = &[
     "status.nominatedNodeName",
     "status.phase",
     "status.podIP",
+    "status.podIPs",
 ];
 
 const EVENT_FIELDS: &[&str] = &[

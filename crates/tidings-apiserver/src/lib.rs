@@ -6,7 +6,9 @@
 
 pub mod churn;
 pub mod fixture;
+mod json;
 pub mod kind;
+mod messages;
 mod refusal;
 mod seed;
 #[cfg(feature = "serve")]

@@ -115,6 +115,13 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
+    /// 400: the body and the path name two namespaces.
+    pub(crate) fn other_namespace() -> Self {
+        let message = "the namespace of the provided object does not match the namespace sent on \
+                       the request";
+        Self::bad_request(message)
+    }
+
     /// 404: no resource is served at this path.
     #[must_use]
     pub fn no_such_path() -> Self {
@@ -155,6 +162,13 @@ impl Refusal {
 
     pub(crate) fn already_exists(row: &KindRow, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", row.group_resource());
+        Self::new(409, "AlreadyExists", message).about(row, name)
+    }
+
+    /// 409: there is one of that name, though not for long.
+    pub(crate) fn still_exists(row: &KindRow, name: &str) -> Self {
+        let resource = row.group_resource();
+        let message = format!("object is being deleted: {resource} \"{name}\" already exists");
         Self::new(409, "AlreadyExists", message).about(row, name)
     }
 

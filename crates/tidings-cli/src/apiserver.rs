@@ -46,8 +46,6 @@ fn config(args: &Apiserver) -> Result<serve::Config> {
             .admin
             .map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
         kubeconfig_out: args.kubeconfig_out.clone(),
-        // Go's reader holds back a gzip member until the next one begins, so kubectl would wait.
-        watch_list_gzip: false,
         ..serve::Config::default()
     })
 }

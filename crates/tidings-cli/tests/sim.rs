@@ -4,12 +4,9 @@ use std::{fs, process::Command};
 
 fn tidings(args: &[&str]) -> (bool, String) {
     let program = env!("CARGO_BIN_EXE_tidings");
-    let out = Command::new(program)
-        .arg("sim")
-        .args(args)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
+    let out = Command::new(program).arg("sim").args(args).output();
+    let out = out.expect("the command runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
     (out.status.success(), text)
 }
 

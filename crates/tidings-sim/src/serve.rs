@@ -132,7 +132,7 @@ impl World {
             Ok(page) => page,
             Err(refusal) => return self.refuse(id, &refusal),
         };
-        let mut body: Vec<u8> = page.chunks(usize::MAX).flatten().collect();
+        let mut body: Vec<u8> = page.chunks(PAGE_BYTES).flatten().collect();
         if asked != Asked::Probe {
             let epoch = self.cluster.model.epoch();
             self.informers[index].is_served_list(epoch, asked == Asked::Page);
@@ -497,4 +497,6 @@ fn with_token(body: &[u8], token: &str) -> Vec<u8> {
     format!("{before}\"metadata\":{{{rest}").into_bytes()
 }
 
+/// Bytes of a page that are written at a time.
+const PAGE_BYTES: usize = 4 << 10;
 const FLUSH_BYTES: usize = 2048;

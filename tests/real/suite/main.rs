@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod answers;
 mod cases;
+mod clients;
 mod cluster;
 mod command;
 mod controller;

@@ -81,7 +81,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How many connections there may be; the next one is turned away. 4096.
     pub connections_max: usize,
-    /// Whether WatchLists are compressed for clients that accept it, a gzip member a flush (pr-W7).
+    /// Whether WatchLists are compressed for clients that accept it, a gzip member a flush (pr-W7). Off, as in
+    /// 1.36; 1.37 does so.
     pub watch_list_gzip: bool,
     /// Whether large lists are compressed for clients that accept it (pr-L20).
     pub list_gzip: bool,
@@ -101,7 +102,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(32),
             request_timeout: Duration::from_secs(60),
             connections_max: 4096,
-            watch_list_gzip: true,
+            watch_list_gzip: false,
             list_gzip: true,
         }
     }

@@ -6,7 +6,7 @@
 //! Source: endpoints/handlers/{get,patch,delete}.go @v0.36.3; rules pr-L6, pr-L20, pr-L24, pr-W1,
 //! pr-W2, pr-W7, pr-W10, pr-S1, pr-N1.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::IntErrorKind, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     refusal::{Refusal, RefusalCause},
-    state::{Form, ListQuery, Match, State, WatchQuery},
+    state::{Form, ListQuery, Match, State, WatchQuery, match_faults, not_a_version},
 };
 
 /// Answers one request.
@@ -152,11 +152,39 @@ async fn dispatch(
         return answered;
     }
     let target = target?;
+    let is_deprecated = shared
+        .state
+        .lock()
+        .kind(target.resource)
+        .is("", "Endpoints");
+    let answered = act(context, &target, query, request).await;
+    if !is_deprecated {
+        return answered;
+    }
+    let mut response = answered.unwrap_or_else(|refusal| refused(&refusal));
+    let warning = header::HeaderValue::from_static(ENDPOINTS);
+    response.headers_mut().append(header::WARNING, warning);
+    Ok(response)
+}
+
+/// Does what is asked of a resource.
+async fn act(
+    context: Context<'_>,
+    target: &Target,
+    query: &[(String, String)],
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let shared = &context.connection.shared;
     match (request.method().as_str(), &target.name) {
-        ("GET", None) => collection(context, &target, query, request.headers()).await,
+        ("GET", None) => collection(context, target, query, request.headers()).await,
         ("GET", Some(name)) => {
+            let at = version_of(query)?;
+            wait_until_fresh(shared, &at).await;
             let state = shared.state.lock();
-            let key = key(&target, name);
+            if let Some(wanted) = state.awaited_version(&at) {
+                return Err(Refusal::too_large_version(wanted, state.resource_version()));
+            }
+            let key = key(target, name);
             if target.subresource == Subresource::Scale {
                 accept::plain(request.headers())?;
                 let scale = state.scale(target.resource, &key)?;
@@ -171,7 +199,7 @@ async fn dispatch(
             Ok(json_response(StatusCode::OK, body.into()))
         }
         ("POST" | "PUT" | "PATCH" | "DELETE", _) => {
-            write::answer(shared, &target, query, request).await
+            write::answer(shared, target, query, request).await
         }
         _ => Err(Refusal::method_not_allowed()),
     }
@@ -296,21 +324,20 @@ pub(super) fn collection_query(
             let message = format!(
                 "Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
             );
-            let cause = RefusalCause {
-                reason: "FieldValueNotSupported",
-                message,
-                field: "resourceVersionMatch".to_owned(),
-            };
-            let causes = vec![cause];
+            let cause =
+                RefusalCause::new("FieldValueNotSupported", message, "resourceVersionMatch");
+            let mut causes = vec![cause];
+            causes.extend(match_faults(&ListQuery {
+                resource_version: owned("resourceVersion"),
+                continue_token: owned("continue"),
+                ..ListQuery::default()
+            }));
             return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
         }
     };
     let number = |name: &str| match value(name) {
         None | Some("") => Ok(0),
-        Some(digits) => digits.parse::<i64>().map_err(|_| {
-            let why = format!("strconv.ParseInt: parsing \"{digits}\": invalid syntax");
-            Refusal::bad_request(why)
-        }),
+        Some(digits) => whole_number(digits),
     };
     let is_watch = flag("watch") == Some(true);
     let initial = flag("sendInitialEvents");
@@ -336,6 +363,30 @@ pub(super) fn collection_query(
     Ok((list, watch))
 }
 
+/// The version that a read of one object is not to be older than.
+fn version_of(query: &[(String, String)]) -> Result<ListQuery, Refusal> {
+    let given = query.iter().find(|(name, _)| name == "resourceVersion");
+    let text = given.map_or("", |(_, text)| text.as_str());
+    if !text.is_empty() && text.parse::<u64>().is_err() {
+        return Err(Refusal::new(500, "", not_a_version(text)));
+    }
+    Ok(ListQuery {
+        resource_version: text.to_owned(),
+        ..ListQuery::default()
+    })
+}
+
+/// A number as Go reads one, and what it says of others.
+pub(super) fn whole_number(digits: &str) -> Result<i64, Refusal> {
+    digits.parse::<i64>().map_err(|error| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Refusal::bad_request(format!("strconv.ParseInt: parsing \"{digits}\": {why}"))
+    })
+}
+
 /// pr-L6: a server waits for a version that it has not seen yet before it gives up.
 async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
     let mut changed = shared.changed.subscribe();
@@ -351,10 +402,14 @@ async fn wait_until_fresh(shared: &Shared, list: &ListQuery) {
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
+    // As there: a coding with a quality is not looked at.
     text(headers, header::ACCEPT_ENCODING)
         .split(',')
-        .any(|coding| coding.split(';').next().unwrap_or("").trim() == "gzip")
+        .any(|coding| coding.trim() == "gzip")
 }
+
+const ENDPOINTS: &str =
+    "299 - \"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\"";
 
 /// pr-L20: smaller lists are not worth compressing.
 const GZIP_BYTES_MIN: usize = 128 << 10;
@@ -370,14 +425,13 @@ pub(super) fn key(target: &Target, name: &str) -> String {
 
 /// `/api/v1/..` or `/apis/group/version/..`, then `[namespaces/NS/]resource[/name]`.
 fn target(state: &State, path: &str) -> Result<Target, Refusal> {
-    let parts: Option<Vec<String>> = path.split('/').skip(1).map(decode).collect();
-    let parts = parts.ok_or_else(Refusal::no_such_path)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    if parts
-        .iter()
-        .any(|part| matches!(*part, "" | "." | "..") || part.contains('/'))
-    {
-        return Err(Refusal::no_such_path());
+    // The server takes paths apart when they are decoded; a slash at the end says nothing.
+    let path = decode(path).ok_or_else(Refusal::no_such_path)?;
+    let path = path.strip_suffix('/').unwrap_or(&path);
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    if let Some(odd) = parts.last().filter(|part| matches!(**part, "." | "..")) {
+        let message = format!("Name parameter invalid: \"{odd}\": may not be '{odd}'");
+        return Err(Refusal::bad_request(message));
     }
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),
@@ -396,6 +450,7 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
     let (namespace, plural, name) = match rest {
         // The namespaces themselves are cluster-scoped objects.
         ["namespaces", name] => (None, "namespaces", Some(*name)),
+        ["namespaces", "", plural] => (None, *plural, None),
         ["namespaces", namespace, plural] => (Some(*namespace), *plural, None),
         ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name)),
         [plural] => (None, *plural, None),
@@ -429,7 +484,8 @@ fn target(state: &State, path: &str) -> Result<Target, Refusal> {
 fn refused(refusal: &Refusal) -> Response<Body> {
     let code = StatusCode::from_u16(refusal.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = if refusal.plain_text {
-        let mut response = Response::new(Body::Whole(Some(refusal.message.clone().into())));
+        let text = format!("{}\n", refusal.message);
+        let mut response = Response::new(Body::Whole(Some(text.into())));
         *response.status_mut() = code;
         response
     } else {

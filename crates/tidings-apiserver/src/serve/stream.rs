@@ -2,7 +2,7 @@
 //!
 //! Does not make frames: the state does. It paces them, compresses them and breaks them off.
 //!
-//! Source: endpoints/handlers/watch.go @v0.36.3; rules pr-L20, pr-L21, pr-W7, pr-W18, pr-E11.
+//! Source: endpoints/handlers/watch.go @v0.36.3, its compression @v0.37.2; rules pr-L20, pr-L21, pr-W7, pr-W18, pr-E11.
 
 use std::{
     convert::Infallible,
@@ -349,14 +349,15 @@ fn half_a_frame(frames: &[u8]) -> usize {
     end.unwrap_or(frames.len()) / 2
 }
 
-/// What one flush puts on the wire: with gzip a member of its own (pr-W7).
-fn flushed(out: Vec<u8>, gzip: bool) -> Bytes {
+/// What one flush puts on the wire: with gzip a member of its own (pr-W7). Its data end before it does, so that
+/// a reader need not wait for the next member: Go's looks for one before it hands out what came with the end.
+pub(super) fn flushed(out: Vec<u8>, gzip: bool) -> Bytes {
     if !gzip || out.is_empty() {
         return out.into();
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory cannot fail.
-    let _ = encoder.write_all(&out);
+    let _ = encoder.write_all(&out).and_then(|()| encoder.flush());
     encoder.finish().unwrap_or_default().into()
 }
 

@@ -17,16 +17,17 @@ use super::{
     Shared, accept,
     accept::Subject,
     protobuf,
-    route::{Subresource, Target, collection_query, json_response, key},
+    route::{Subresource, Target, collection_query, json_response, key, whole_number},
     stream::{self, Body},
     unix_seconds,
 };
 use crate::{
+    json,
     kind::KindRow,
     refusal::{Refusal, RefusalCause},
     state::{
-        Admission, DeleteOptions, Effect, Form, Outcome, Part, Patch, Preconditions, Propagation,
-        State, Terms,
+        Admission, DeleteOptions, Effect, FieldValidation, Form, Outcome, Part, Patch,
+        Preconditions, Propagation, State, Terms, not_registered, settle_options, type_of,
     },
     yaml,
 };
@@ -55,7 +56,7 @@ struct Prepared<'a> {
     patch: Option<Patch>,
     terms: Terms<'a>,
     /// The object that is to be, where the body is one.
-    document: Option<Value>,
+    parsed: json::Parsed,
 }
 
 /// Answers one write.
@@ -67,7 +68,8 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let row = shared.state.lock().row(target.resource);
     let is_bare = target.namespace.is_none() && row.namespaced;
-    check_method(request.method().as_str(), target, is_bare)?;
+    let is_lasting = row.is("", "Namespace");
+    check_method(request.method().as_str(), target, is_bare, is_lasting)?;
     let subject = match (request.method().as_str(), &target.name) {
         ("DELETE", None) => Subject::List,
         _ => Subject::Object,
@@ -84,10 +86,17 @@ pub(super) async fn answer(
 }
 
 /// A collection of all namespaces is only read.
-fn check_method(method: &str, target: &Target, is_bare: bool) -> Result<(), Refusal> {
+fn check_method(
+    method: &str,
+    target: &Target,
+    is_bare: bool,
+    is_lasting: bool,
+) -> Result<(), Refusal> {
     let is_main = target.subresource == Subresource::Main;
     let fits = match (method, &target.name) {
-        ("POST" | "DELETE", None) => !is_bare,
+        // Namespaces go one by one.
+        ("DELETE", None) => !is_bare && !is_lasting,
+        ("POST", None) => !is_bare,
         ("DELETE", Some(_)) => is_main,
         ("PUT" | "PATCH", Some(_)) => true,
         _ => false,
@@ -124,7 +133,10 @@ async fn receive(
     let content_type = text(header::CONTENT_TYPE);
     let agent = text(header::USER_AGENT);
     // A client that does not say who manages is known by the beginning of its agent.
-    let agent = agent.split('/').next().unwrap_or_default().to_owned();
+    let agent = match agent.split('/').next().unwrap_or_default() {
+        "" => "unknown".to_owned(),
+        agent => agent.to_owned(),
+    };
     let method = request.method().as_str().to_owned();
     let body = body(shared, request).await?;
     let given = query.iter().find(|(name, _)| name == "fieldManager");
@@ -164,11 +176,11 @@ impl Received {
             ("PUT", subresource) => subresource != Subresource::Scale,
             _ => false,
         };
-        let document = is_object.then(|| self.document(row)).transpose()?;
+        let parsed = is_object.then(|| self.document(row)).transpose()?;
         Ok(Prepared {
             patch,
             terms,
-            document,
+            parsed: parsed.unwrap_or_default(),
         })
     }
 
@@ -203,10 +215,25 @@ impl Received {
             return Err(self.bad_option("FieldValueRequired", "fieldManager", message));
         }
         let force = self.option("force") == Some("true");
-        if force && patch != Some(Patch::Apply) {
+        let is_patch = patch.is_some_and(|patch| patch != Patch::Apply);
+        if is_patch && self.option("force").is_some_and(|it| !it.is_empty()) {
             let message = "Forbidden: may not be specified for non-apply patch".to_owned();
             return Err(self.bad_option("FieldValueForbidden", "force", message));
         }
+        self.check_manager()?;
+        let fields = match self.option("fieldValidation") {
+            None | Some("" | "Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            Some(other) => {
+                let message = format!(
+                    "Unsupported value: \"{other}\": supported values: \"\", \"Ignore\", \"Strict\", \
+                     \"Warn\""
+                );
+                let field = "fieldValidation";
+                return Err(self.bad_option("FieldValueNotSupported", field, message));
+            }
+        };
         let mut end = self.manager.len().min(MANAGER_BYTES_MAX);
         while !self.manager.is_char_boundary(end) {
             end -= 1;
@@ -221,13 +248,36 @@ impl Received {
             },
             force,
             dry_run,
-            strict_fields: self.option("fieldValidation") == Some("Strict"),
+            fields,
+            duplicates: &[],
             now: unix_seconds(),
         })
     }
 
-    /// The body as an object of a kind.
-    fn document(&self, row: &KindRow) -> Result<Value, Refusal> {
+    /// A manager's name can be printed, and has an end.
+    fn check_manager(&self) -> Result<(), Refusal> {
+        let given = self.option("fieldManager").unwrap_or_default();
+        let odd = given.chars().position(char::is_control);
+        let (reason, message) = match odd {
+            Some(at) => {
+                let letter = given.chars().nth(at).map_or(0, u32::from);
+                let shown = given.replace(char::is_control, &format!("\\x{letter:02x}"));
+                let message = format!(
+                    "Invalid value: \"{shown}\": invalid character U+{letter:04X} (at position {at})"
+                );
+                ("FieldValueInvalid", message)
+            }
+            None if given.len() > MANAGER_BYTES_MAX => {
+                let message = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+                ("FieldValueTooLong", message)
+            }
+            None => return Ok(()),
+        };
+        Err(self.bad_option(reason, "fieldManager", message))
+    }
+
+    /// The body as an object of a kind, with the fields that it has twice.
+    fn document(&self, row: &KindRow) -> Result<json::Parsed, Refusal> {
         let unrecognized = |why: String| {
             let kind = &row.kind;
             Refusal::bad_request(format!(
@@ -239,15 +289,21 @@ impl Received {
                 "couldn't get version/kind; json parse error: {error}"
             ))
         };
-        let document: Value = match self.content_type.as_str() {
+        let whole = |document: Value| json::Parsed {
+            document,
+            duplicates: Vec::new(),
+        };
+        let mut parsed = match self.content_type.as_str() {
             "" | "application/json" => {
-                serde_json::from_slice(&self.body).map_err(|error| parse_error(&error))?
+                json::parse(&self.body).map_err(|error| parse_error(&error))?
             }
-            "application/yaml" => yaml::parse(&self.body).map_err(|error| parse_error(&error))?,
+            "application/yaml" => yaml::parse(&self.body)
+                .map(whole)
+                .map_err(|error| unrecognized(format!("yaml: {error}")))?,
             // Custom kinds have no messages, as there.
-            PROTOBUF if !row.is_custom() => {
-                protobuf::parse(&self.body).map_err(|error| unrecognized(error.to_string()))?
-            }
+            PROTOBUF if !row.is_custom() => protobuf::parse(&self.body)
+                .map(whole)
+                .map_err(|error| unrecognized(error.to_string()))?,
             _ => {
                 let message = "the body of the request was in an unknown format - accepted media \
                                types include: application/json, application/yaml, \
@@ -255,10 +311,30 @@ impl Received {
                 return Err(Refusal::new(415, "UnsupportedMediaType", message));
             }
         };
+        let document = &mut parsed.document;
+        if document.is_null() {
+            *document = json!({});
+        }
         if !document.is_object() {
-            return Err(parse_error(
-                &"json: cannot unmarshal into Go value of type struct",
-            ));
+            let is = type_of(document);
+            return Err(parse_error(&format!(
+                "json: cannot unmarshal {is} into Go value of type struct {{ APIVersion string \
+                 \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            )));
+        }
+        for field in ["apiVersion", "kind"] {
+            let value = &document[field];
+            if !value.is_null() && !value.is_string() {
+                let is = type_of(value);
+                return Err(parse_error(&format!(
+                    "json: cannot unmarshal {is} into Go struct field .{field} of type string"
+                )));
+            }
+        }
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        if version.matches('/').count() > 1 {
+            let why = format!("unexpected GroupVersion string: {version}");
+            return Err(unrecognized(why));
         }
         // Kinds that the server has no types for must be named.
         if row.is_custom() && document["kind"].as_str().is_none_or(str::is_empty) {
@@ -266,7 +342,17 @@ impl Received {
                 "Object 'Kind' is missing in '{document}'"
             )));
         }
-        Ok(document)
+        Ok(parsed)
+    }
+
+    /// The body of a write to a scale, as JSON: patches are, and a scale may come in protobuf.
+    fn scale(&self, patch: Option<Patch>) -> Result<Bytes, Refusal> {
+        if patch.is_some() || self.content_type != PROTOBUF {
+            return Ok(self.body.clone());
+        }
+        let scale = protobuf::parse(&self.body);
+        let scale = scale.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        Ok(scale.to_string().into())
     }
 
     fn patch(&self, row: &KindRow) -> Result<Patch, Refusal> {
@@ -281,9 +367,35 @@ impl Received {
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, Refusal> {
-        let options = self.options()?;
+        let mut options = self.options()?;
+        let kind = options["kind"].as_str().unwrap_or_default();
+        if !matches!(kind, "" | "DeleteOptions") {
+            let version = options["apiVersion"].as_str().unwrap_or("v1");
+            return Err(Refusal::bad_request(not_registered(kind, version)));
+        }
+        if let Some(fault) = settle_options("meta.DeleteOptions", &mut options) {
+            return Err(Refusal::bad_request(fault));
+        }
+        let mut grace_seconds = options["gracePeriodSeconds"].as_i64();
+        if let Some(text) = self
+            .option("gracePeriodSeconds")
+            .filter(|it| !it.is_empty())
+        {
+            grace_seconds = Some(whole_number(text)?);
+        }
+        // As there: less than nothing is the least that is something.
+        let grace_seconds = grace_seconds.map(|it| u64::try_from(it).unwrap_or(1));
+        self.check_dry_run(&options)?;
         let text = |name: &str| options["preconditions"][name].as_str().map(str::to_owned);
         let given = options["propagationPolicy"].as_str();
+        if let Some(given) = given
+            && options["orphanDependents"].is_boolean()
+        {
+            let message = format!(
+                "Invalid value: \"{given}\": orphanDependents and deletionPropagation cannot be both set"
+            );
+            return Err(self.bad_option("FieldValueInvalid", "propagationPolicy", message));
+        }
         let propagation = match given.or_else(|| self.option("propagationPolicy")) {
             None | Some("") if options["orphanDependents"] == true => Some(Propagation::Orphan),
             None | Some("") => None,
@@ -305,7 +417,24 @@ impl Received {
                 resource_version: text("resourceVersion"),
             },
             propagation,
+            grace_seconds,
         })
+    }
+
+    /// What the body of a deletion asks to be done, and what it does not.
+    fn check_dry_run(&self, options: &Value) -> Result<(), Refusal> {
+        let dry_run = &options["dryRun"];
+        if !(dry_run.is_null() || *dry_run == json!(["All"])) {
+            let message = format!("Unsupported value: {dry_run}: supported values: \"All\"");
+            return Err(self.bad_option("FieldValueNotSupported", "dryRun", message));
+        }
+        let policy = &options["propagationPolicy"];
+        if !policy.is_null() && !options["orphanDependents"].is_null() {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let message = format!("Invalid value: {policy}: {why}");
+            return Err(self.bad_option("FieldValueInvalid", "propagationPolicy", message));
+        }
+        Ok(())
     }
 
     /// The options in the body of a deletion.
@@ -344,10 +473,14 @@ fn act(
     };
     let Prepared {
         patch,
-        mut terms,
-        document,
+        terms,
+        parsed,
     } = prepared;
-    let document = document.unwrap_or_default();
+    let document = parsed.document;
+    let mut terms = Terms {
+        duplicates: &parsed.duplicates,
+        ..terms
+    };
     let Some(name) = &target.name else {
         if received.method == "POST" {
             let namespace = target.namespace.as_deref();
@@ -373,7 +506,8 @@ fn act(
     }
     let outcome = match (target.subresource, patch) {
         (Subresource::Scale, patch) => {
-            state.rescale(resource, &key, patch, &received.body, &terms)?
+            let body = received.scale(patch)?;
+            state.rescale(resource, &key, patch, &body, &terms)?
         }
         (_, Some(patch)) => {
             state.patch_with(resource, &key, patch, &received.body, part, &terms)?
@@ -399,11 +533,15 @@ fn written(state: &State, target: &Target, outcome: &Outcome, form: Form) -> Res
             .windows(RULES.len())
             .any(|window| window == RULES.as_bytes());
     let mut response = json_response(code, body.into());
-    if has_rules {
-        let warning = header::HeaderValue::from_static(
-            "299 - \"this server stores x-kubernetes-validations, but does not evaluate them\"",
-        );
-        response.headers_mut().insert(header::WARNING, warning);
+    let own = has_rules.then_some(UNEVALUATED);
+    let warnings = outcome.warnings.iter().map(String::as_str).chain(own);
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        let value = header::HeaderValue::try_from(format!("299 - \"{quoted}\""));
+        // What no header can hold is not warned of.
+        if let Ok(value) = value {
+            response.headers_mut().append(header::WARNING, value);
+        }
     }
     response
 }
@@ -432,3 +570,5 @@ fn deleted(
 }
 
 const RULES: &str = "x-kubernetes-validations";
+
+const UNEVALUATED: &str = "this server stores x-kubernetes-validations, but does not evaluate them";

@@ -87,7 +87,7 @@ pub(super) fn keep_address(old: Option<&Value>, document: &mut Value) {
     if document["spec"]["type"] == "ExternalName" {
         return;
     }
-    for field in ["clusterIP", "clusterIPs"] {
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if document["spec"][field].is_null() && !old["spec"][field].is_null() {
             document["spec"][field] = old["spec"][field].clone();
         }

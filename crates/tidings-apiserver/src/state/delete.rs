@@ -1,6 +1,6 @@
 //! Deletions: one object or a selection, at once or when its finalizers are gone.
 //!
-//! Does not wait for anyone: pods have no grace period, for there is no kubelet to end them.
+//! Does not end what waits for somebody else: a pod on a node goes when its kubelet says so, with a grace of 0.
 //!
 //! Source: registry/generic/registry/store.go, registry/rest/delete.go @v0.36.3; rules pr-E2, pr-N12; the
 //! sentences of refusals are those of a real server.
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Effect, Outcome, State, Stored,
     list::{ListQuery, Page},
+    table::age::unix_seconds,
     write::{Terms, Written},
 };
 use crate::{kind::KindRow, refusal::Refusal, seed::timestamp};
@@ -46,6 +47,8 @@ pub struct DeleteOptions {
     pub preconditions: Preconditions,
     /// What becomes of dependents; by default what the kind and its finalizers say.
     pub propagation: Option<Propagation>,
+    /// How long a pod that has a node may take to end; by default what it says itself.
+    pub grace_seconds: Option<u64>,
 }
 
 impl State {
@@ -92,14 +95,21 @@ impl State {
             self.note_ending(&mut document, terms.now);
         }
         let is_namespace = row.is("", "Namespace");
-        let waits = is_namespace && !is_free(&document["spec"]["finalizers"]);
+        let is_pod = row.is("", "Pod") && terms.is_strict();
+        let grace = if is_pod {
+            end_softly(&was, &mut document, options, terms.now)
+        } else {
+            0
+        };
+        let waits = (is_namespace && !is_free(&document["spec"]["finalizers"])) || grace > 0;
         if is_free(&document["metadata"]["finalizers"]) && !waits {
-            return Ok(Outcome {
-                object: self.remove(resource, &old, terms),
-                effect: Effect::Deleted,
-            });
+            let mut object = self.remove(resource, &old, terms);
+            if is_pod {
+                object = Arc::new(self.lay_out(resource, document, object.rv));
+            }
+            return Ok(Outcome::new(object, Effect::Deleted));
         }
-        if !is_marked {
+        if !is_marked && !is_pod {
             document["metadata"]["deletionTimestamp"] = timestamp(terms.now).into();
             if is_namespace {
                 document["status"]["phase"] = "Terminating".into();
@@ -111,12 +121,8 @@ impl State {
                 }
             }
         }
-        let effect = Effect::Updated;
         if document == was {
-            return Ok(Outcome {
-                object: old,
-                effect,
-            });
+            return Ok(Outcome::new(old, Effect::Updated));
         }
         let rv = if terms.dry_run { old.rv } else { self.rv + 1 };
         let stored = self.lay_out(resource, document, rv);
@@ -124,7 +130,7 @@ impl State {
         if !terms.dry_run {
             self.note_marked(resource, &object);
         }
-        Ok(Outcome { object, effect })
+        Ok(Outcome::new(object, Effect::Updated))
     }
 
     /// Deletes what a list selects, and returns what there was.
@@ -145,6 +151,39 @@ impl State {
         }
         Ok(page)
     }
+}
+
+/// Marks a pod as ending, and returns the seconds that it has for it: none unless it is on a node and runs.
+fn end_softly(was: &Value, document: &mut Value, options: &DeleteOptions, now: u64) -> u64 {
+    let is_over = matches!(
+        was["status"]["phase"].as_str(),
+        Some("Failed" | "Succeeded")
+    );
+    let is_placed = was["spec"]["nodeName"]
+        .as_str()
+        .is_some_and(|node| !node.is_empty());
+    let own = was["spec"]["terminationGracePeriodSeconds"].as_u64();
+    let asked = options.grace_seconds.or(own).unwrap_or(30);
+    let grace = if is_over || !is_placed { 0 } else { asked };
+    let meta = &was["metadata"];
+    let end = meta["deletionTimestamp"].as_str().and_then(unix_seconds);
+    let end = end.and_then(|end| u64::try_from(end).ok());
+    let mut ends_at = now + grace;
+    if let Some(end) = end {
+        let before = meta["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+        if grace >= before {
+            return before;
+        }
+        // What has been promised is only made shorter.
+        ends_at = (end + grace).saturating_sub(before);
+    }
+    document["metadata"]["deletionTimestamp"] = timestamp(ends_at).into();
+    document["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+    if end.is_none() {
+        let generation = meta["generation"].as_u64().unwrap_or(1);
+        document["metadata"]["generation"] = (generation + 1).into();
+    }
+    grace
 }
 
 fn check_preconditions(

@@ -167,6 +167,12 @@ impl Comparison {
             return all;
         }
         let listing = shape.listing();
+        // What is written though it holds nothing is as good as absent.
+        let (old, new) = match (old, new) {
+            (Some(Value::Null), Some(some)) if !some.is_null() => (None, new),
+            (Some(some), Some(Value::Null)) if !some.is_null() => (old, None),
+            both => both,
+        };
         let parts = match (old, new) {
             (None | Some(Value::Object(_)), None | Some(Value::Object(_)))
                 if !shape.is_atomic_map() =>

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     kind::{KindRow, Style},
-    refusal::{Refusal, forbidden},
+    refusal::{Refusal, RefusalCause, forbidden},
 };
 
 /// The query of a LIST, as it stands in the URL.
@@ -176,7 +176,7 @@ impl State {
     /// As [`State::list`].
     pub fn snapshot(&self, resource: usize, query: &ListQuery) -> Result<Snapshot, Refusal> {
         let selection = self.selection(resource, query)?;
-        check(self.kind(resource), query)?;
+        check(query)?;
         let at = self.read_at(query)?;
         Ok(Snapshot {
             row: self.row(resource),
@@ -273,31 +273,31 @@ impl State {
         resource: usize,
         query: &ListQuery,
     ) -> Result<Selection, Refusal> {
-        let bad = |what: &str, error: &dyn std::fmt::Display| {
-            Refusal::bad_request(format!("unable to parse {what}: {error}"))
+        let bad = |error: &dyn std::fmt::Display| {
+            Refusal::bad_request(format!("unable to parse requirement: {error}"))
+        };
+        let unclear = |text: &str| {
+            Refusal::bad_request(format!(
+                "invalid selector: '{text}'; can't understand '{text}'"
+            ))
         };
         let labels = LabelSelector::parse(&query.label_selector);
         let fields = FieldSelector::parse(&query.field_selector);
-        let labels = labels.map_err(|error| bad("labelSelector", &error))?;
-        let fields = fields.map_err(|error| bad("fieldSelector", &error))?;
+        let labels = labels.map_err(|error| bad(&error))?;
+        let fields = fields.map_err(|_| unclear(&query.field_selector))?;
+        let row = self.kind(resource);
         for term in fields.terms() {
-            let path = term.path();
-            let known = matches!(path, "metadata.name" | "metadata.namespace");
-            if !known && self.kind(resource).field(path).is_none() {
-                return Err(Refusal::bad_request(self.unknown_field(resource, path)));
+            // An object has a name, and one that lives in a namespace mostly has that.
+            let is_known = match term.path() {
+                "metadata.name" => true,
+                "metadata.namespace" => row.namespaced || row.fields.is_empty(),
+                path => row.field(path).is_some(),
+            };
+            if !is_known {
+                return Err(Refusal::bad_request(unknown_field(row, term.path())));
             }
         }
         Ok(Selection::new(query.namespace.clone(), labels, fields))
-    }
-
-    fn unknown_field(&self, resource: usize, path: &str) -> String {
-        let fields = self.kind(resource).fields.iter();
-        let known = fields.map(|field| format!(", \"{}\"", field.path));
-        let known: String = known.collect();
-        format!(
-            "\"{path}\" is not a known field selector: only \"metadata.name\", \
-             \"metadata.namespace\"{known}"
-        )
     }
 }
 
@@ -318,18 +318,18 @@ impl Snapshot {
         let mut left = 0_u64;
         let mut walk = self.walk();
         while let Some(object) = walk.next() {
-            if !self.selection.matches(&self.row, object) {
-                continue;
-            }
             if self.limit > 0 && items.len() == self.limit {
-                // pr-L13: with a selector the rest is not counted; its being there is enough.
+                // pr-L13: with a selector the rest is not counted, nor is it looked at: that there is any is
+                // enough.
                 left = 1;
                 if self.selection.is_everything() {
                     left += walk.by_ref().count() as u64;
                 }
                 break;
             }
-            items.push(Arc::clone(object));
+            if self.selection.matches(&self.row, object) {
+                items.push(Arc::clone(object));
+            }
         }
         drop(walk);
         let last = items.last().filter(|_| left > 0);
@@ -444,41 +444,43 @@ struct ReadAt {
 }
 
 /// The options that the server refuses together (pr-L4, pr-L5, cg-V9).
-fn check(row: &KindRow, query: &ListQuery) -> Result<(), Refusal> {
+fn check(query: &ListQuery) -> Result<(), Refusal> {
+    let mut causes = Vec::new();
+    if query.send_initial_events {
+        let why = "sendInitialEvents is forbidden for list";
+        causes.push(forbidden("sendInitialEvents", why));
+    }
+    if query.version_match.is_some() {
+        causes.extend(match_faults(query));
+        if query.version_match == Some(Match::Exact) && query.resource_version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            causes.push(forbidden("resourceVersionMatch", why));
+        }
+    }
+    if !causes.is_empty() {
+        return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
+    }
     let is_set = !query.resource_version.is_empty() && query.resource_version != "0";
     if !query.continue_token.is_empty() && is_set {
         let message = "specifying resource version is not allowed when using continue";
         return Err(Refusal::bad_request(message));
     }
+    Ok(())
+}
+
+/// What a match, whichever, does not go with.
+pub(crate) fn match_faults(query: &ListQuery) -> Vec<RefusalCause> {
     let mut causes = Vec::new();
-    if query.send_initial_events {
-        causes.push(forbidden(
-            "sendInitialEvents",
-            "sendInitialEvents is forbidden for list",
-        ));
+    let field = "resourceVersionMatch";
+    if query.resource_version.is_empty() {
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        causes.push(forbidden(field, why));
     }
-    if query.version_match.is_some() {
-        let field = "resourceVersionMatch";
-        if !query.continue_token.is_empty() {
-            let why = "resourceVersionMatch is forbidden when continue is provided";
-            causes.push(forbidden(field, why));
-        } else if query.resource_version.is_empty() {
-            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-            causes.push(forbidden(field, why));
-        } else if query.version_match == Some(Match::Exact) && query.resource_version == "0" {
-            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-            causes.push(forbidden(field, why));
-        }
+    if !query.continue_token.is_empty() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        causes.push(forbidden(field, why));
     }
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::invalid(
-        "ListOptions",
-        "meta.k8s.io",
-        &row.plural,
-        causes,
-    ))
+    causes
 }
 
 pub(super) fn parse_version(text: &str) -> Result<Option<u64>, Refusal> {
@@ -486,7 +488,36 @@ pub(super) fn parse_version(text: &str) -> Result<Option<u64>, Refusal> {
         return Ok(None);
     }
     let parsed = text.parse().map(Some);
-    parsed.map_err(|_| Refusal::bad_request(format!("invalid resource version: {text:?}")))
+    parsed.map_err(|_| {
+        Refusal::bad_request(format!("invalid resource version: {}", not_a_version(text)))
+    })
+}
+
+/// Kinds that convert their fields have words of their own.
+fn unknown_field(row: &KindRow, path: &str) -> String {
+    match (&*row.group, row.fields.is_empty()) {
+        _ if row.is_custom() => format!("field label not supported: {path}"),
+        ("" | "events.k8s.io", false) => format!("field label not supported: {path}"),
+        ("batch", false) => format!("field label \"{path}\" not supported for {}", row.kind),
+        _ => {
+            let known: String = row
+                .fields
+                .iter()
+                .map(|field| format!(", \"{}\"", field.path))
+                .collect();
+            format!(
+                "\"{path}\" is not a known field selector: only \"metadata.name\", \
+                 \"metadata.namespace\"{known}"
+            )
+        }
+    }
+}
+
+/// What is said of a text that is no version.
+pub(crate) fn not_a_version(text: &str) -> String {
+    format!(
+        "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+    )
 }
 
 fn list_meta(version: u64, token: Option<String>, remaining: Option<u64>) -> Value {

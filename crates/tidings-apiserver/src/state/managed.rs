@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     fields::{Comparison, FieldSet},
     shape::Shape,
+    typed,
     write::Terms,
 };
 use crate::{
@@ -176,7 +177,7 @@ pub(super) fn manager(row: &KindRow, terms: &Terms<'_>, is_apply: bool) -> Manag
 
 /// Notes in `new` what an update of `old` took (M1, M2).
 pub(super) fn note_update(row: &KindRow, old: Option<&Value>, new: &mut Value, terms: &Terms<'_>) {
-    let empty = json!({ "metadata": {} });
+    let empty = typed::nothing(row);
     let is_creation = old.is_none();
     // A list of one empty entry is how clients say that they want the owners forgotten.
     if new["metadata"]["managedFields"] == json!([{}]) {
@@ -191,7 +192,11 @@ pub(super) fn note_update(row: &KindRow, old: Option<&Value>, new: &mut Value, t
     if managers.0.is_empty() && !is_creation {
         return managers.write(new);
     }
-    let change = compare(row, old, new);
+    let mut change = compare(row, old, new);
+    if row.status && terms.subresource.is_empty() {
+        // pr-N10: nobody owns a status through another endpoint than its own.
+        change.added.parts.remove("f:status");
+    }
     let mut own = manager(row, terms, false);
     managers.take(&own, &change);
     let before = managers.0.iter().position(|it| it.is(&own));
@@ -219,7 +224,7 @@ pub(super) fn before_apply(row: &KindRow, old: Option<&Value>, now: u64) -> Mana
     };
     let mut managers = Managers::of(old);
     if managers.0.is_empty() {
-        let set = compare(row, &json!({ "metadata": {} }), old).added;
+        let set = compare(row, &typed::nothing(row), old).added;
         managers.0.push(Manager {
             name: "before-first-apply".to_owned(),
             is_apply: false,

@@ -13,8 +13,11 @@
 //! Source: rules pr-L1..pr-L24, pr-E1..pr-E5, cg-V6.
 
 mod address;
+mod admission;
 mod apply;
+mod checks;
 mod collect;
+mod decode;
 mod defaults;
 mod definition;
 mod delete;
@@ -34,6 +37,7 @@ mod schema;
 mod shape;
 mod strategic;
 mod table;
+mod typed;
 mod view;
 mod watch;
 mod write;
@@ -60,7 +64,14 @@ pub use self::{
     schema::Schema,
     table::{Form, Include, MetaVersion, Printed},
     watch::{Watch, WatchListSupport, WatchQuery, WatchStep},
-    write::{Admission, Effect, Outcome, Part, Terms, Written},
+    write::{Admission, Effect, FieldValidation, Outcome, Part, Terms, Written},
+};
+#[cfg(feature = "serve")]
+pub(crate) use self::{
+    list::{match_faults, not_a_version},
+    names::not_registered,
+    patch::type_of,
+    typed::settle_options,
 };
 use crate::{
     kind::{KindRow, built_in},

@@ -32,7 +32,15 @@ impl State {
         } else {
             let wanted = &row.kind;
             let kind = if kind.is_empty() { wanted } else { kind };
-            format!("{kind} in version \"{version}\" cannot be handled as a {wanted}")
+            let version = if version.is_empty() { &own } else { version };
+            let short = version.rsplit('/').next().unwrap_or(version);
+            let is_served = |it: &&KindRow| it.kind == *kind && it.api_version() == *version;
+            let why = if self.kinds().any(|it| is_served(&it)) {
+                format!("converting ({short}.{kind}) to (core.{wanted}): unknown conversion")
+            } else {
+                not_registered(kind, version)
+            };
+            format!("{kind} in version \"{short}\" cannot be handled as a {wanted}: {why}")
         };
         Err(Refusal::bad_request(message))
     }
@@ -58,60 +66,45 @@ impl State {
             .unwrap_or_default();
         let namespace = namespace.unwrap_or(said);
         if namespace.is_empty() || (!said.is_empty() && said != namespace) {
-            let message = "the namespace of the provided object does not match the namespace sent \
-                           on the request";
-            return Err(Refusal::bad_request(message));
+            return Err(Refusal::other_namespace());
         }
         let namespace = namespace.to_owned();
         meta.insert("namespace".to_owned(), namespace.into());
         Ok(())
     }
 
-    /// The name of a new object, made up where only its beginning is given.
+    /// The name of a new object, made up where only its beginning is given. What is wrong with a name is said
+    /// with all else that is wrong, except to those of whom nothing else is asked.
     pub(super) fn name(
         &mut self,
-        row: &KindRow,
+        resource: usize,
         document: &mut Value,
         terms: &Terms<'_>,
     ) -> Result<String, Refusal> {
-        let meta = &mut document["metadata"];
-        if meta["name"].as_str().is_none_or(str::is_empty) {
-            let prefix = meta["generateName"].as_str();
-            let Some(prefix) = prefix.filter(|text| !text.is_empty()) else {
-                let message = "Required value: name or generateName is required";
-                let field = "metadata.name";
-                return Err(Refusal::invalid_field(
-                    row,
-                    "",
-                    "FieldValueRequired",
-                    field,
-                    message,
-                ));
-            };
-            meta["name"] = format!("{prefix}{}", self.seed.suffix()).into();
+        let meta = &document["metadata"];
+        let text = |name: &str| meta[name].as_str().unwrap_or_default().to_owned();
+        let (mut name, prefix, namespace) = (text("name"), text("generateName"), text("namespace"));
+        if name.is_empty() && !prefix.is_empty() {
+            let end = prefix.floor_char_boundary(GENERATED_BYTES_MAX);
+            // As there: a name that is taken is not the last word.
+            for _ in 0..GENERATIONS_MAX {
+                name = format!("{}{}", &prefix[..end], self.seed.suffix());
+                let key = match namespace.as_str() {
+                    "" => name.clone(),
+                    namespace => format!("{namespace}/{name}"),
+                };
+                if self.get(resource, &key).is_none() {
+                    break;
+                }
+            }
+            document["metadata"]["name"] = name.as_str().into();
         }
-        let name = meta["name"].as_str().unwrap_or_default().to_owned();
-        let is_open = !terms.is_strict() && !name.contains('/') && name.len() <= NAME_BYTES_MAX;
-        let is_dotted = row.is("", "Namespace") && name.contains('.');
-        if is_open || (is_name(&name) && !is_dotted) {
+        let is_open = !name.is_empty() && !name.contains('/') && name.len() <= NAME_BYTES_MAX;
+        if terms.is_strict() || is_open {
             return Ok(name);
         }
-        let why = if name.len() > NAME_BYTES_MAX {
-            "must be no more than 253 characters"
-        } else if row.is("", "Namespace") && name.contains('.') {
-            "must not contain dots"
-        } else {
-            NOT_A_NAME
-        };
-        let message = format!("Invalid value: \"{name}\": {why}");
-        let field = "metadata.name";
-        Err(Refusal::invalid_field(
-            row,
-            &name,
-            "FieldValueInvalid",
-            field,
-            message,
-        ))
+        let row = self.kind(resource);
+        Err(Refusal::invalid_object(row, &name, name_faults(row, &name)))
     }
 }
 
@@ -129,29 +122,118 @@ pub(super) fn check_name(document: &Value, wanted: &str) -> Result<(), Refusal> 
     Err(Refusal::bad_request(message))
 }
 
-/// Whether a name is a DNS subdomain.
-fn is_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty()
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label)
+/// What is said of a kind that there is not.
+pub(crate) fn not_registered(kind: &str, version: &str) -> String {
+    format!(
+        "no kind \"{kind}\" is registered for version \"{version}\" in scheme \
+         \"pkg/runtime/scheme.go:111\""
+    )
 }
+
+/// What is wrong with an object's name.
+fn name_faults(row: &KindRow, name: &str) -> Vec<RefusalCause> {
+    let field = "metadata.name";
+    if name.is_empty() {
+        let message = "Required value: name or generateName is required".to_owned();
+        return vec![RefusalCause::new("FieldValueRequired", message, field)];
+    }
+    let is_label = row.is("", "Namespace") || row.is("", "Service");
+    let fault = match () {
+        () if is_label && name.contains('.') => Some("must not contain dots"),
+        () if is_label => not_a_label(name),
+        () => not_a_subdomain(name),
+    };
+    let cause = |why: &str| {
+        let message = format!("Invalid value: {}: {why}", Value::from(name));
+        RefusalCause::new("FieldValueInvalid", message, field)
+    };
+    fault.map(cause).into_iter().collect()
+}
+
+/// What is wrong with a text that should be a DNS subdomain.
+pub(super) fn not_a_subdomain(text: &str) -> Option<&'static str> {
+    match () {
+        () if text.len() > NAME_BYTES_MAX => Some("must be no more than 253 characters"),
+        () if !text.split('.').all(is_label) => Some(NOT_A_NAME),
+        () => None,
+    }
+}
+
+/// What is wrong with a text that should be a DNS label.
+pub(super) fn not_a_label(text: &str) -> Option<&'static str> {
+    match () {
+        () if text.len() > 63 => Some("must be no more than 63 characters"),
+        () if !is_label(text) => Some(NOT_A_DNS_LABEL),
+        () => None,
+    }
+}
+
+/// What is wrong with the beginning of a name: a hyphen may be its end.
+fn not_a_prefix(text: &str) -> Option<&'static str> {
+    let text = text.strip_suffix('-').unwrap_or(text);
+    if text.is_empty() {
+        None
+    } else {
+        not_a_subdomain(text)
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !label.is_empty()
+        && label.bytes().all(inner)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+const NOT_A_DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters \
+    or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used \
+    for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
 const NOT_A_NAME: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
     characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', \
     regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
-/// What an object says of itself beside its name must be well formed.
-pub(super) fn check_metadata(row: &KindRow, name: &str, document: &Value) -> Result<(), Refusal> {
-    let mut causes = Vec::new();
+/// What an object says of itself must be well formed.
+pub(super) fn metadata_faults(row: &KindRow, name: &str, document: &Value) -> Vec<RefusalCause> {
     let meta = &document["metadata"];
-    for (label, value) in meta["labels"].as_object().into_iter().flatten() {
-        check_label(label, value, &mut causes);
+    let mut causes = name_faults(row, name);
+    if let Some(why) = meta["generateName"].as_str().and_then(not_a_prefix) {
+        let message = format!("Invalid value: {}: {why}", meta["generateName"]);
+        causes.push(RefusalCause::new(
+            "FieldValueInvalid",
+            message,
+            "metadata.generateName",
+        ));
+    }
+    causes.extend(label_faults(&meta["labels"], "metadata.labels"));
+    for name in meta["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        // Their case does not count.
+        let lower = name.to_lowercase();
+        check_key(&lower, name, "metadata.annotations", &mut causes);
+    }
+    let owners = meta["ownerReferences"].as_array().into_iter().flatten();
+    let controllers: Vec<&Value> = owners.filter(|owner| owner["controller"] == true).collect();
+    if let [one, other, ..] = controllers.as_slice() {
+        let shown = |owner: &Value| {
+            let text = |field: &str| owner[field].as_str().unwrap_or_default().to_owned();
+            format!("{}/{}", text("kind"), text("name"))
+        };
+        let message = format!(
+            "Invalid value: {}: Only one reference can have Controller set to true. Found \"true\" in \
+             references for {} and {}",
+            meta["ownerReferences"],
+            shown(one),
+            shown(other)
+        );
+        let field = "metadata.ownerReferences";
+        causes.push(RefusalCause::new("FieldValueInvalid", message, field));
     }
     let owners = meta["ownerReferences"].as_array();
     for owner in owners.into_iter().flatten() {
@@ -172,30 +254,41 @@ pub(super) fn check_metadata(row: &KindRow, name: &str, document: &Value) -> Res
             causes.push(RefusalCause::new("FieldValueInvalid", message, &field));
         }
     }
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::invalid_object(row, name, causes))
+    causes
 }
 
-fn check_label(label: &str, value: &Value, causes: &mut Vec<RefusalCause>) {
-    let mut add = |value: &Value, why: &str| {
-        let message = format!("Invalid value: {value}: {why}");
-        let field = "metadata.labels";
+/// What is wrong with labels.
+pub(super) fn label_faults(labels: &Value, field: &str) -> Vec<RefusalCause> {
+    let mut causes = Vec::new();
+    for (label, value) in labels.as_object().into_iter().flatten() {
+        check_label(label, value, field, &mut causes);
+    }
+    causes
+}
+
+fn check_label(label: &str, value: &Value, field: &str, causes: &mut Vec<RefusalCause>) {
+    check_key(label, label, field, causes);
+    if !value.as_str().is_some_and(is_word) {
+        let message = format!("Invalid value: {value}: {NOT_A_VALUE}");
+        causes.push(RefusalCause::new("FieldValueInvalid", message, field));
+    }
+}
+
+/// Checks a key of labels or annotations, and tells of it as it was written.
+fn check_key(key: &str, written: &str, field: &str, causes: &mut Vec<RefusalCause>) {
+    let mut add = |why: &str| {
+        let message = format!("Invalid value: {}: {why}", Value::from(written));
         causes.push(RefusalCause::new("FieldValueInvalid", message, field));
     };
-    let (prefix, last) = match label.rsplit_once('/') {
+    let (prefix, last) = match key.rsplit_once('/') {
         Some((prefix, last)) => (Some(prefix), last),
-        None => (None, label),
+        None => (None, key),
     };
-    if prefix.is_some_and(|prefix| !is_name(prefix)) {
-        add(&label.into(), &format!("prefix part {NOT_A_NAME}"));
+    if prefix.is_some_and(|prefix| not_a_subdomain(prefix).is_some()) {
+        add(&format!("prefix part {NOT_A_NAME}"));
     }
     if last.is_empty() || !is_word(last) {
-        add(&label.into(), NOT_A_LABEL);
-    }
-    if !value.as_str().is_some_and(is_word) {
-        add(value, NOT_A_VALUE);
+        add(NOT_A_LABEL);
     }
 }
 
@@ -248,6 +341,12 @@ pub(super) fn check_finalizers(
         message,
     ))
 }
+
+/// Bytes of the beginning of a name that is made up.
+const GENERATED_BYTES_MAX: usize = 58;
+
+/// Names that are tried until one is free.
+const GENERATIONS_MAX: usize = 8;
 
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 253;

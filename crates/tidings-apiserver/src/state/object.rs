@@ -65,6 +65,11 @@ impl Stored {
         let fields = row.fields.iter().map(|field| {
             let mut steps = field.path.split('.');
             let value = steps.try_fold(&document, |value, step| value.get(step));
+            // Of a list of addresses the first can be selected by.
+            let value = match value {
+                Some(Value::Array(items)) => items.first().map(|item| &item["ip"]),
+                value => value,
+            };
             match value {
                 Some(Value::String(text)) => text.as_str().into(),
                 Some(Value::Null) | None => field.absent.into(),

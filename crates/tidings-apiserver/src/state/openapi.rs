@@ -1,6 +1,6 @@
 //! OpenAPI v3 documents: enough to explain custom kinds and to say that fields are validated here.
 //!
-//! Does not know the fields of built-in kinds: they are objects that may hold anything. There is no v2.
+//! Does not describe built-in kinds: their fields have types, and no words. There is no v2.
 //!
 //! In: a path below `/openapi/v3`. Out: the index, or the document of a group and version, made from the table
 //! of kinds and from the definitions, when it is asked for.
@@ -8,8 +8,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::State;
-use crate::kind::KindRow;
+use super::{State, shape};
+use crate::{
+    kind::KindRow,
+    messages::{Kind, Message, Shape, message, of_row},
+};
 
 impl State {
     /// The document of a path below `/openapi/v3`, the path without a slash in front; nothing for others.
@@ -30,8 +33,8 @@ impl State {
             return None;
         }
         let mut schemas = Map::new();
-        schemas.insert(OBJECT_META.to_owned(), object_meta());
         schemas.insert(LIST_META.to_owned(), json!({ "type": "object" }));
+        add_messages("meta.ObjectMeta", &mut schemas);
         let mut paths = Map::new();
         for row in rows {
             let name = schema_name(row);
@@ -45,6 +48,9 @@ impl State {
                 "x-kubernetes-group-version-kind": [gvk(row, "List")]
             });
             schemas.insert(format!("{name}List"), list);
+            if let Some(message) = of_row(row) {
+                add_messages(message.name, &mut schemas);
+            }
             schemas.insert(name, self.object_schema(row));
             add_paths(row, &mut paths);
         }
@@ -72,9 +78,12 @@ impl State {
 
     /// The schema of an object: a definition's own, with what every object has.
     fn object_schema(&self, row: &KindRow) -> Value {
-        let mut schema = self.defined_schema(row).unwrap_or_else(
-            || json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
-        );
+        let built_in = of_row(row).map(message_schema);
+        let mut schema = built_in
+            .or_else(|| self.defined_schema(row))
+            .unwrap_or_else(
+                || json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+            );
         if !schema["properties"].is_object() {
             schema["properties"] = json!({});
         }
@@ -156,8 +165,10 @@ fn schema_name(row: &KindRow) -> String {
         group.reverse();
         return format!("{}.{version}.{kind}", group.join("."));
     }
+    if let Some(message) = of_row(row) {
+        return component(message.name);
+    }
     let group = row.group.split('.').next().unwrap_or_default();
-    let group = if group.is_empty() { "core" } else { group };
     format!("io.k8s.api.{group}.{version}.{kind}")
 }
 
@@ -177,25 +188,125 @@ fn reference(name: &str, description: &str) -> Value {
     }
 }
 
-fn object_meta() -> Value {
-    let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
-    let time = json!({ "type": "string", "format": "date-time" });
-    json!({
-        "type": "object",
-        "description": "ObjectMeta is metadata that all persisted resources must have, which includes all \
-                        objects users must create.",
-        "properties": {
-            "annotations": texts, "creationTimestamp": time, "deletionGracePeriodSeconds": { "type": "integer" },
-            "deletionTimestamp": time, "finalizers": { "type": "array", "items": { "type": "string" } },
-            "generateName": { "type": "string" }, "generation": { "type": "integer" }, "labels": texts,
-            "managedFields": { "type": "array", "items": { "type": "object" } }, "name": { "type": "string" },
-            "namespace": { "type": "string" },
-            "ownerReferences": { "type": "array", "items": { "type": "object" } },
-            "resourceVersion": { "type": "string" }, "selfLink": { "type": "string" }, "uid": { "type": "string" }
+/// Adds a message, and those that it holds.
+fn add_messages(name: &'static str, schemas: &mut Map<String, Value>) {
+    let component = component(name);
+    let Some(message) = message(name).filter(|_| !schemas.contains_key(&component)) else {
+        return;
+    };
+    schemas.insert(component, message_schema(message));
+    for (name, schema) in [
+        (
+            INT_OR_STRING,
+            json!({ "format": "int-or-string", "oneOf": [{ "type": "integer" }, { "type": "string" }] }),
+        ),
+        (
+            QUANTITY,
+            json!({ "oneOf": [{ "type": "string" }, { "type": "number" }] }),
+        ),
+    ] {
+        schemas.entry(name).or_insert(schema);
+    }
+    let mut around = vec![message];
+    around.extend(message.inlined());
+    for field in around.iter().flat_map(|message| &message.fields) {
+        if let Kind::Message(name) | Kind::MessageOrOther(name) = field.kind {
+            add_messages(name, schemas);
         }
-    })
+    }
 }
 
+/// The schema of a message, its fields and those that it has from others.
+fn message_schema(message: &'static Message) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    let mut around = vec![message];
+    around.extend(message.inlined());
+    let fields = around.iter().flat_map(|message| &message.fields);
+    for field in fields.filter(|field| !field.inline) {
+        let one = type_schema(field.kind);
+        let schema = match field.shape {
+            Shape::List => {
+                let mut list = json!({ "type": "array", "items": one });
+                note_patches(message, field.name, &mut list);
+                list
+            }
+            Shape::Map => json!({ "type": "object", "additionalProperties": one }),
+            Shape::One => one,
+        };
+        properties.insert(field.name.to_owned(), schema);
+        // Structs are always written; what else is has to be given.
+        let is_struct =
+            field.shape == Shape::One && matches!(field.kind, Kind::Message(_) | Kind::Time);
+        if field.always && !is_struct {
+            required.push(field.name);
+        }
+    }
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+/// How kubectl is to make a strategic merge patch of a list: it reads so here.
+fn note_patches(message: &Message, field: &'static str, list: &mut Value) {
+    let owners = [
+        "EndpointSlice",
+        "NetworkPolicy",
+        "Node",
+        "ServiceAccount",
+        "Service",
+    ];
+    let is_of = |owner: &&&str| message.short_name().starts_with(**owner);
+    let shape = shape::Shape::BuiltIn {
+        kind: owners.iter().find(is_of).copied().unwrap_or_default(),
+        name: field,
+        standing: false,
+    };
+    if let Some(key) = shape.patch_key() {
+        list["x-kubernetes-patch-merge-key"] = key.into();
+        let keeps = if field == "volumes" {
+            "merge,retainKeys"
+        } else {
+            "merge"
+        };
+        list["x-kubernetes-patch-strategy"] = keeps.into();
+    } else if shape.listing() == shape::Listing::Set {
+        list["x-kubernetes-patch-strategy"] = "merge".into();
+    }
+}
+
+fn type_schema(kind: Kind) -> Value {
+    match kind {
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Bytes => json!({ "type": "string", "format": "byte" }),
+        Kind::Float => json!({ "type": "number", "format": "double" }),
+        Kind::Int32 => json!({ "type": "integer", "format": "int32" }),
+        Kind::Int64 => json!({ "type": "integer", "format": "int64" }),
+        Kind::IntOrString => reference(INT_OR_STRING, ""),
+        Kind::Message(name) | Kind::MessageOrOther(name) => reference(&component(name), ""),
+        Kind::MicroTime | Kind::Time => json!({ "type": "string", "format": "date-time" }),
+        Kind::Quantity => reference(QUANTITY, ""),
+        Kind::Raw => json!({ "type": "object" }),
+        Kind::String => json!({ "type": "string" }),
+    }
+}
+
+/// The name of a message's schema.
+fn component(name: &str) -> String {
+    match name.split_once('.') {
+        Some(("meta", kind)) => format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}"),
+        Some(("apiextensions", kind)) => {
+            format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{kind}")
+        }
+        Some((package, kind)) => format!("io.k8s.api.{package}.v1.{kind}"),
+        None => name.to_owned(),
+    }
+}
+
+const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
@@ -244,6 +355,25 @@ mod tests {
                     parameters.iter().any(|it| it["name"] == "fieldValidation"),
                     "{path}"
                 );
+            }
+        }
+        let core = state.openapi("api/v1").unwrap();
+        let schemas = &core["components"]["schemas"];
+        let port = &schemas["io.k8s.api.core.v1.ContainerPort"];
+        assert_eq!(port["properties"]["containerPort"]["type"], "integer");
+        assert_eq!(port["required"], json!(["containerPort"]));
+        let key = |message: &str, field: &str| {
+            let list = &schemas[format!("io.k8s.api.core.v1.{message}")]["properties"][field];
+            list["x-kubernetes-patch-merge-key"].clone()
+        };
+        assert_eq!(key("PodSpec", "containers"), "name");
+        assert_eq!(key("Container", "ports"), "containerPort");
+        assert_eq!(key("ServiceSpec", "ports"), "port");
+        assert_eq!(key("Container", "args"), Value::Null);
+        for schema in schemas.as_object().unwrap().values() {
+            for text in schema.to_string().split("#/components/schemas/").skip(1) {
+                let name = text.split('"').next().unwrap();
+                assert!(schemas.get(name).is_some(), "{name}");
             }
         }
         assert_eq!(state.openapi("apis/absent/v1"), None);

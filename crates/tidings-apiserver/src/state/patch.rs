@@ -8,13 +8,19 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Outcome, State, apply,
+    Outcome, State, Stored, apply,
+    decode::Source,
     names::check_name,
     shape::Shape,
-    strategic,
+    strategic, typed,
     write::{Part, Terms, Written, check_version},
 };
-use crate::{kind::KindRow, refusal::Refusal, yaml};
+use crate::{
+    json,
+    kind::KindRow,
+    refusal::{Refusal, RefusalCause},
+    yaml,
+};
 
 /// A patch, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +65,34 @@ impl State {
         let row = self.row(resource);
         if patch == Patch::Apply {
             let config = parse_applied(&row, body)?;
+            typed_config(&row, key, &config, terms)?;
             return self.apply_with(resource, key, config, part, terms);
         }
         let old = self.existing(resource, key)?;
         let mut document = self.places[resource].view.document(&old);
-        patched(&row, &mut document, patch, body)?;
-        let name = document["metadata"]["name"].as_str().unwrap_or_default();
-        if terms.is_strict() && !name.is_empty() {
-            check_name(&document, &old.name)?;
+        let duplicates = patched(&row, &mut document, patch, body)?;
+        let terms = &Terms {
+            duplicates: &duplicates,
+            ..*terms
+        };
+        if !document.is_object() {
+            return Err(Refusal::inapplicable());
         }
-        self.check_kind(resource, &document)?;
+        let text = match patch {
+            Patch::Strategic => String::from_utf8_lossy(body).into_owned(),
+            Patch::Apply | Patch::Json | Patch::Merge => document.to_string(),
+        };
+        let source = Source::Patch(text);
+        self.check_patched_kind(resource, patch, &mut document, &source)?;
+        let warnings = self.decode(resource, &mut document, terms, &source)?;
+        if terms.is_strict() {
+            check_name(&document, &old.name)?;
+            check_uid(&row, &old, &document)?;
+        }
         let document = self.places[resource].view.stored(document);
-        self.replace(resource, &old, document, part, terms, false)
+        let mut patched = self.replace(resource, &old, document, part, terms, false)?;
+        patched.warnings.splice(..0, warnings);
+        Ok(patched)
     }
 
     /// Applies a configuration: creates the object, or merges it into what is there.
@@ -131,41 +153,112 @@ impl State {
     }
 }
 
-/// Applies a patch to a document.
+/// What is applied must be what the kind's objects are like, but for its defaults.
+fn typed_config(
+    row: &KindRow,
+    key: &str,
+    config: &Value,
+    terms: &Terms<'_>,
+) -> Result<(), Refusal> {
+    if !terms.is_strict() {
+        return Ok(());
+    }
+    let findings = typed::settle(row, &mut config.clone(), false);
+    let fields = findings.unknown.iter();
+    let fields = fields.map(|path| format!(".{path}: field not declared in schema"));
+    let faults: Vec<String> = findings.fault.into_iter().chain(fields).collect();
+    let why = match faults.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let (version, kind) = (row.api_version(), &row.kind);
+    let version = if row.group.is_empty() {
+        format!("/{version}")
+    } else {
+        version
+    };
+    let namespace = config["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let message = format!(
+        "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
+    );
+    Err(Refusal::new(500, "", message))
+}
+
+/// A patch cannot make another object of the one that is there.
+fn check_uid(row: &KindRow, old: &Stored, document: &Value) -> Result<(), Refusal> {
+    let uid = &document["metadata"]["uid"];
+    if uid
+        .as_str()
+        .is_none_or(|uid| uid.is_empty() || uid == old.uid)
+    {
+        return Ok(());
+    }
+    let message = format!("Invalid value: {uid}: field is immutable");
+    let cause = RefusalCause::new("FieldValueInvalid", message, "metadata.uid");
+    // The real server says it twice.
+    Err(Refusal::invalid_object(
+        row,
+        &old.name,
+        vec![cause.clone(), cause],
+    ))
+}
+
+/// Applies a patch to a document, and returns the paths of fields that the patch has twice.
 pub(super) fn patched(
     row: &KindRow,
     document: &mut Value,
     patch: Patch,
     body: &[u8],
-) -> Result<(), Refusal> {
-    let parsed = |what: &str| -> Result<Value, Refusal> {
-        let patch: Value = serde_json::from_slice(body)
-            .map_err(|error| Refusal::bad_request(format!("{what}{error}")))?;
-        if patch.is_object() {
-            return Ok(patch);
+) -> Result<Vec<String>, Refusal> {
+    let parsed = |what: &str| -> Result<json::Parsed, Refusal> {
+        let parsed =
+            json::parse(body).map_err(|error| Refusal::bad_request(format!("{what}{error}")))?;
+        if parsed.document.is_object() {
+            return Ok(parsed);
         }
-        let is = type_of(&patch);
+        let is = type_of(&parsed.document);
         Err(Refusal::bad_request(format!(
             "{what}json: cannot unmarshal {is} into Go value of type map[string]interface {{}}"
         )))
     };
     match patch {
-        Patch::Apply => {}
-        Patch::Merge => json_patch::merge(document, &parsed("error decoding patch: ")?),
-        Patch::Strategic if row.is_custom() => return Err(Refusal::unknown_patch(row)),
+        Patch::Apply => Ok(Vec::new()),
+        Patch::Merge => {
+            let patch = parsed("error decoding patch: ")?;
+            json_patch::merge(document, &patch.document);
+            Ok(patch.duplicates)
+        }
+        Patch::Strategic if row.is_custom() => Err(Refusal::unknown_patch(row)),
         Patch::Strategic => {
             let patch = parsed("")?;
-            if let (Some(document), Some(patch)) = (document.as_object_mut(), patch.as_object()) {
+            if let (Some(document), Some(patch)) =
+                (document.as_object_mut(), patch.document.as_object())
+            {
                 strategic::patch(Shape::of(row), document, patch)?;
             }
+            Ok(patch.duplicates)
         }
         Patch::Json => {
-            let patch: json_patch::Patch = serde_json::from_slice(body)
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+            let bad = |error| Refusal::bad_request(format!("error decoding patch: {error}"));
+            let mut operations: Vec<Map<String, Value>> =
+                serde_json::from_slice(body).map_err(bad)?;
+            for operation in &mut operations {
+                // As there: who gives no value gives null.
+                if matches!(
+                    operation.get("op").and_then(Value::as_str),
+                    Some("add" | "replace" | "test")
+                ) {
+                    operation.entry("value").or_insert(Value::Null);
+                }
+            }
+            let operations = operations.into_iter().map(Value::Object).collect();
+            let patch = serde_json::from_value(operations).map_err(|_| Refusal::inapplicable())?;
             patch_json(document, patch)?;
+            Ok(Vec::new())
         }
     }
-    Ok(())
 }
 
 /// Applies operation by operation, so that copies of copies are seen to grow (pr-N9).
@@ -187,11 +280,25 @@ fn patch_json(document: &mut Value, patch: json_patch::Patch) -> Result<(), Refu
         if copied_bytes > COPIED_BYTES_MAX {
             return Err(Refusal::inapplicable());
         }
+        // As there: what is not there equals null. kube-rs adds its finalizer behind such a test.
+        if let json_patch::PatchOperation::Test(test) = &operation
+            && test.value.is_null()
+            && document.pointer(test.path.as_str()).is_none()
+            && parent(document, test.path.as_str()).is_some()
+        {
+            continue;
+        }
         let one = json_patch::Patch(vec![operation]);
         let applied = json_patch::patch(document, &one);
         applied.map_err(|_| Refusal::inapplicable())?;
     }
     Ok(())
+}
+
+/// What holds the value that a pointer names.
+fn parent<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let (parent, _) = pointer.rsplit_once('/')?;
+    document.pointer(parent)
 }
 
 /// Operations of a JSON patch.
@@ -205,7 +312,10 @@ fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
     let bad = |error: &dyn std::fmt::Display| {
         Refusal::bad_request(format!("error decoding YAML: {error}"))
     };
-    let config = yaml::parse(body).map_err(|error| bad(&error))?;
+    let mut config = yaml::parse(body).map_err(|error| bad(&error))?;
+    if config.is_null() {
+        config = Value::Object(Map::new());
+    }
     if !config.is_object() {
         let is = type_of(&config);
         let why = format!(
@@ -225,7 +335,7 @@ fn parse_applied(row: &KindRow, body: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// A value's type as the server's language calls it.
-pub(super) fn type_of(value: &Value) -> &'static str {
+pub(crate) fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Array(_) => "array",
         Value::Bool(_) => "bool",

@@ -7,8 +7,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Part, Patch, State, Stored, names::check_name, patch::patched, write::Terms};
-use crate::refusal::Refusal;
+use super::{
+    Outcome, Part, Patch, State, Stored, names::check_name, patch::patched, typed::settle_options,
+    write::Terms,
+};
+use crate::refusal::{Refusal, RefusalCause};
 
 impl State {
     /// The scale of an object, if its kind has one.
@@ -86,10 +89,14 @@ impl State {
             Some(Patch::Apply) => {
                 return Err(Refusal::unknown_patch(&row));
             }
-            Some(patch) => patched(&row, &mut wanted, patch, body)?,
+            Some(patch) => {
+                patched(&row, &mut wanted, patch, body)?;
+            }
         }
-        if !wanted["metadata"]["name"].is_null() {
-            check_name(&wanted, &old.name)?;
+        check_name(&wanted, &old.name)?;
+        if let Some(fault) = settle_options("autoscaling.Scale", &mut wanted) {
+            let message = format!("Scale in version \"v1\" cannot be handled as a Scale: {fault}");
+            return Err(Refusal::bad_request(message));
         }
         let replicas = wanted["spec"]
             .get("replicas")
@@ -100,11 +107,13 @@ impl State {
                 wanted["spec"]["replicas"]
             );
             let field = "spec.replicas";
-            let mut refusal =
-                Refusal::invalid_field(&row, &old.name, "FieldValueInvalid", field, message);
-            refusal.kind = "Scale".to_owned();
-            refusal.group = "autoscaling".to_owned();
-            return Err(refusal);
+            let cause = RefusalCause::new("FieldValueInvalid", message, field);
+            return Err(Refusal::invalid(
+                "Scale",
+                "autoscaling",
+                &old.name,
+                vec![cause],
+            ));
         };
         let mut document = self.shown_document(resource, &old);
         if let Some(place) = document.pointer_mut(&scale.spec) {

@@ -68,7 +68,7 @@ impl<'a> Shape<'a> {
             Self::BuiltIn { kind, standing, .. } => Self::BuiltIn {
                 kind,
                 name: field,
-                standing: standing && STANDING.contains(&field),
+                standing: standing && STANDING.contains(&field) && !is_pointer(kind, field),
             },
             Self::CustomRoot(_) if field == "metadata" => Self::BuiltIn {
                 kind: "",
@@ -129,7 +129,9 @@ impl<'a> Shape<'a> {
     /// Whether a map is one value.
     pub(super) fn is_atomic_map(self) -> bool {
         match self {
-            Self::BuiltIn { name, .. } => ATOMIC_MAPS.contains(&name),
+            Self::BuiltIn { kind, name, .. } => {
+                ATOMIC_MAPS.contains(&name) || (kind == "ControllerRevision" && name == "data")
+            }
             Self::Custom(schema) | Self::CustomRoot(schema) => {
                 schema.is_some_and(Schema::is_atomic_map)
             }
@@ -297,6 +299,11 @@ const ATOMIC_MAPS: &[&str] = &[
     "selector",
     "targetRef",
 ];
+
+/// Where a field of that name may be absent after all.
+fn is_pointer(kind: &str, field: &str) -> bool {
+    kind == "ReplicationController" && field == "template"
+}
 
 /// Parts that are no pointers in the server's own types: an empty object has them.
 const STANDING: &[&str] = &[

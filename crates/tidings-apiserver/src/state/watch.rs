@@ -13,14 +13,11 @@ use tidings_api::frame::EventKind;
 use super::{
     State, Stored,
     history::Change,
-    list::{ListQuery, Match, parse_version},
+    list::{ListQuery, Match, not_a_version, parse_version},
     object::Selection,
     table::{Form, Printer},
 };
-use crate::{
-    kind::KindRow,
-    refusal::{Refusal, forbidden},
-};
+use crate::refusal::{Refusal, RefusalCause, forbidden};
 
 /// How a server treats `sendInitialEvents`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,12 +98,15 @@ impl State {
         support: WatchListSupport,
     ) -> Result<Watch, Refusal> {
         let selection = self.selection(resource, &query.list)?;
-        let version = parse_version(&query.list.resource_version)?;
+        let version = parse_version(&query.list.resource_version);
+        // A list says 400 of the same.
+        let version = version
+            .map_err(|_| Refusal::new(500, "", not_a_version(&query.list.resource_version)))?;
         let legacy = version.unwrap_or(0) == 0;
         let mut asked = query.send_initial_events.unwrap_or(false);
         match support {
             WatchListSupport::On => {
-                check(self.kind(resource), query)?;
+                check(query)?;
                 // pr-W13: without a version and without a word the server promotes the watch.
                 let is_silent =
                     query.send_initial_events.is_none() && query.list.version_match.is_none();
@@ -116,13 +116,7 @@ impl State {
                 let why = "sendInitialEvents is forbidden for watch unless the WatchList feature \
                            gate is enabled";
                 let causes = vec![forbidden("sendInitialEvents", why)];
-                let plural = &self.kind(resource).plural;
-                return Err(Refusal::invalid(
-                    "ListOptions",
-                    "meta.k8s.io",
-                    plural,
-                    causes,
-                ));
+                return Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes));
             }
             WatchListSupport::Refused | WatchListSupport::Ignored => asked = false,
         }
@@ -329,22 +323,36 @@ impl Watch {
     }
 }
 
-/// pr-L4 for watches: initial events need `NotOlderThan`.
-fn check(row: &KindRow, query: &WatchQuery) -> Result<(), Refusal> {
-    let why = match (query.send_initial_events, query.list.version_match) {
-        (Some(_), Some(Match::NotOlderThan)) | (None, None) => return Ok(()),
-        (Some(_), _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        (None, Some(_)) => {
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        }
-    };
-    let causes = vec![forbidden("resourceVersionMatch", why)];
-    Err(Refusal::invalid(
-        "ListOptions",
-        "meta.k8s.io",
-        &row.plural,
-        causes,
-    ))
+/// pr-L4 for watches: initial events need `NotOlderThan`, and a match goes with what it goes with in lists.
+fn check(query: &WatchQuery) -> Result<(), Refusal> {
+    let field = "resourceVersionMatch";
+    let (initial, list) = (query.send_initial_events, &query.list);
+    // pr-W13: what the server adds by itself is checked with the rest.
+    let is_promoted = initial.is_none()
+        && list.version_match.is_none()
+        && matches!(list.resource_version.as_str(), "" | "0");
+    let mut causes = Vec::new();
+    if initial.is_some() && list.version_match != Some(Match::NotOlderThan) {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        causes.push(forbidden(field, why));
+    }
+    if list.version_match.is_some() && initial.is_none() {
+        let why =
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        causes.push(forbidden(field, why));
+    }
+    if list.version_match == Some(Match::Exact) {
+        let message = "Unsupported value: \"Exact\": supported values: \"NotOlderThan\"".to_owned();
+        causes.push(RefusalCause::new("FieldValueNotSupported", message, field));
+    }
+    if (is_promoted || list.version_match.is_some()) && !list.continue_token.is_empty() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        causes.push(forbidden(field, why));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::invalid("ListOptions", "meta.k8s.io", "", causes))
 }
 
 fn frame(out: &mut Vec<u8>, kind: &str, object: impl FnOnce(&mut Vec<u8>)) {

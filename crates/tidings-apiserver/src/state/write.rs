@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tidings_api::frame::EventKind;
 
-use super::{State, Stored, history::Change, managed, names::check_name};
+use super::{State, Stored, decode::Source, history::Change, managed, names::check_name};
 use crate::{kind::KindRow, refusal::Refusal, seed::timestamp};
 
 /// The object as it is after a write, or was last.
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub object: Arc<Stored>,
     /// What the write did.
     pub effect: Effect,
+    /// What is said of what was written, though it was taken.
+    pub warnings: Vec<String>,
 }
 
 /// What a write did.
@@ -63,6 +65,18 @@ pub enum Admission {
     Strict,
 }
 
+/// What becomes of fields that a kind does not have, and of those that are there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the protocol's own three")]
+pub enum FieldValidation {
+    /// Nothing is said.
+    Ignore,
+    /// The write is refused.
+    Strict,
+    /// The answer warns of them.
+    Warn,
+}
+
 /// Who writes, when, and how.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the options of all writes")]
@@ -77,8 +91,10 @@ pub struct Terms<'a> {
     pub force: bool,
     /// Whether only the answer is wanted.
     pub dry_run: bool,
-    /// Whether fields that the kind does not have are refused, in place of being dropped.
-    pub strict_fields: bool,
+    /// What becomes of fields that the kind does not have; they are never stored.
+    pub fields: FieldValidation,
+    /// The paths of fields that the body has twice.
+    pub duplicates: &'a [String],
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -93,13 +109,26 @@ impl Terms<'_> {
             subresource: "",
             force: false,
             dry_run: false,
-            strict_fields: false,
+            fields: FieldValidation::Ignore,
+            duplicates: &[],
             now,
         }
     }
 
     pub(super) fn is_strict(&self) -> bool {
         self.admission == Admission::Strict
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub(super) const fn new(object: Arc<Stored>, effect: Effect) -> Self {
+        Self {
+            object,
+            effect,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -147,7 +176,7 @@ impl State {
         if !document.is_object() {
             return Err(Refusal::bad_request("the body is not an object"));
         }
-        if !document["metadata"].is_object() {
+        if document["metadata"].is_null() {
             document["metadata"] = Value::Object(Map::new());
         }
         self.check_kind(resource, &document)?;
@@ -156,8 +185,11 @@ impl State {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Refusal::new(500, "", message));
         }
+        let warnings = self.decode(resource, &mut document, terms, &Source::Body)?;
         let document = self.places[resource].view.stored(document);
-        self.insert(resource, namespace, document, terms, false)
+        let mut created = self.insert(resource, namespace, document, terms, false)?;
+        created.warnings.splice(..0, warnings);
+        Ok(created)
     }
 
     /// Puts a new object in its place.
@@ -171,28 +203,32 @@ impl State {
     ) -> Result<Outcome, Refusal> {
         let row = self.row(resource);
         self.place(resource, namespace, &mut document)?;
-        let name = self.name(&row, &mut document, terms)?;
+        let name = self.name(resource, &mut document, terms)?;
         let key = key_of(&document);
         if terms.is_strict() {
             self.check_home(resource, &document, &name)?;
         }
         self.begin(&row, &mut document, terms);
         if terms.is_strict() {
-            self.complete(&row, None, &mut document, terms)?;
+            self.complete(resource, None, &mut document)?;
             if !is_apply {
                 managed::note_update(&row, None, &mut document, terms);
             }
             self.settle(resource, None, &mut document, terms)?;
         }
         // Last: an object that could not be is told so, even where there is one of its name.
-        if self.get(resource, &key).is_some() {
-            return Err(Refusal::already_exists(&row, &name));
+        if let Some(there) = self.get(resource, &key) {
+            let is_marked = !there.document()["metadata"]["deletionTimestamp"].is_null();
+            return Err(if is_marked {
+                Refusal::still_exists(&row, &name)
+            } else {
+                Refusal::already_exists(&row, &name)
+            });
         }
         let rv = if terms.dry_run { 0 } else { self.rv + 1 };
         let stored = self.lay_out(resource, document, rv);
         let object = self.put(resource, stored, None, terms);
-        let effect = Effect::Created;
-        Ok(Outcome { object, effect })
+        Ok(Outcome::new(object, Effect::Created))
     }
 
     /// Replaces a part of an object, and leaves the rest as it is.
@@ -204,12 +240,13 @@ impl State {
         &mut self,
         resource: usize,
         key: &str,
-        document: Value,
+        mut document: Value,
         part: Part,
         terms: &Terms<'_>,
     ) -> Result<Outcome, Refusal> {
-        let old = self.existing(resource, key)?;
         self.check_kind(resource, &document)?;
+        let warnings = self.decode(resource, &mut document, terms, &Source::Body)?;
+        let old = self.existing(resource, key)?;
         let row = self.row(resource);
         if terms.is_strict() {
             check_name(&document, &old.name)?;
@@ -226,7 +263,9 @@ impl State {
             }
         }
         let document = self.places[resource].view.stored(document);
-        self.replace(resource, &old, document, part, terms, false)
+        let mut updated = self.replace(resource, &old, document, part, terms, false)?;
+        updated.warnings.splice(..0, warnings);
+        Ok(updated)
     }
 
     /// Puts a document in place of an object, as far as the part goes.
@@ -250,6 +289,13 @@ impl State {
         let Some(meta) = document["metadata"].as_object_mut() else {
             return Err(Refusal::bad_request("the body has no metadata"));
         };
+        let namespace = meta
+            .get("namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if terms.is_strict() && !matches!(namespace, "") && namespace != old.namespace {
+            return Err(Refusal::other_namespace());
+        }
         for field in SERVER_FIELDS {
             match &was["metadata"][field] {
                 Value::Null => meta.remove(field),
@@ -260,7 +306,7 @@ impl State {
             document[field] = was[field].clone();
         }
         if terms.is_strict() {
-            self.complete(&row, Some(&was), &mut document, terms)?;
+            self.complete(resource, Some(&was), &mut document)?;
             if !is_apply {
                 managed::note_update(&row, Some(&was), &mut document, terms);
             }
@@ -271,14 +317,11 @@ impl State {
         if is_finished(&row, &document) {
             self.remove(resource, &object, terms);
             // A writer gets what it wrote, at the version that it replaced.
-            return Ok(Outcome {
-                object: Arc::new(self.lay_out(resource, document, old.rv)),
-                effect: Effect::Deleted,
-            });
+            let object = Arc::new(self.lay_out(resource, document, old.rv));
+            return Ok(Outcome::new(object, Effect::Deleted));
         }
-        let effect = Effect::Updated;
         if document == was {
-            return Ok(Outcome { object, effect });
+            return Ok(Outcome::new(object, Effect::Updated));
         }
         let rv = if terms.dry_run { old.rv } else { self.rv + 1 };
         let is_marked = !document["metadata"]["deletionTimestamp"].is_null();
@@ -287,7 +330,7 @@ impl State {
         if is_marked && !terms.dry_run {
             self.note_marked(resource, &object);
         }
-        Ok(Outcome { object, effect })
+        Ok(Outcome::new(object, Effect::Updated))
     }
 
     /// A stored object as a document of the kind as which it is stored, at the version that is asked
@@ -405,12 +448,30 @@ pub(super) fn check_version(row: &KindRow, old: &Stored, document: &Value) -> Re
     };
     let said = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
     let version = said("resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Refusal::new(500, "", why));
+    }
     if !matches!(version, "" | "0") && version != old.rv.to_string() {
         return Err(Refusal::modified(row, &old.name));
     }
     if !said("uid").is_empty() && said("uid") != old.uid {
+        // The path of its storage: custom kinds have their group in it.
+        let group = if row.is_custom() {
+            format!("{}/", row.group)
+        } else {
+            String::new()
+        };
+        let namespace = if row.namespaced {
+            format!("{}/", old.namespace)
+        } else {
+            String::new()
+        };
         let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{namespace}{}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            row.plural,
+            old.name,
             said("uid"),
             old.uid
         );
@@ -445,6 +506,11 @@ fn set_or_remove(document: &mut Value, field: &str, value: &Value) {
 /// pr-N10: the generation moves on all but metadata and status.
 fn count_generation(row: &KindRow, was: &Value, document: &mut Value) {
     if !row.generation {
+        set_or_remove(
+            &mut document["metadata"],
+            "generation",
+            &was["metadata"]["generation"],
+        );
         return;
     }
     let counts = |name: &str| !(name == "metadata" || (name == "status" && row.status));
@@ -464,6 +530,7 @@ fn is_finished(row: &KindRow, document: &Value) -> bool {
     let meta = &document["metadata"];
     let is_free = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     !meta["deletionTimestamp"].is_null()
+        && meta["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
         && is_free(&meta["finalizers"])
         && (!row.is("", "Namespace") || is_free(&document["spec"]["finalizers"]))
 }

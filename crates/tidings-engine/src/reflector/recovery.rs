@@ -34,6 +34,9 @@ impl<P> Reflector<P> {
                 self.fail_then(now, WakeReason::Rejected, &message, Next::Relist);
             }
             Recovery::ServerTrouble { .. } if streaming => self.watch_list_failed(now, &message),
+            Recovery::ServerTrouble { .. } if self.is_at_a_version_of_nobody() => {
+                self.fail_then(now, WakeReason::ServerTrouble, &message, Next::Relist);
+            }
             Recovery::ServerTrouble { retry_after } => {
                 self.fail_after(now, WakeReason::ServerTrouble, &message, retry_after);
             }
@@ -157,6 +160,16 @@ impl<P> Reflector<P> {
         self.wait(now, next);
     }
 
+    /// Whether watches fail again and again at a version that is no number (pr-F14). kube-apiserver
+    /// answers 500 to such a version, always: only a list leads on.
+    fn is_at_a_version_of_nobody(&self) -> bool {
+        let version = self.received.as_ref();
+        let attempts = self.trouble.as_ref().map_or(0, |trouble| trouble.attempts);
+        matches!(self.phase, Phase::Watching(_))
+            && version.is_some_and(|version| !version.is_comparable())
+            && attempts >= ODD_VERSION_ATTEMPTS_MAX
+    }
+
     const fn same_again(&self) -> Next {
         match &self.phase {
             Phase::Watching(_) | Phase::Draining => Next::Rewatch,
@@ -212,3 +225,6 @@ fn refusal_message(code: u16, status: &Status) -> String {
 
 /// Most characters of a server's sentence that are repeated.
 const MESSAGE_CHARS_MAX: usize = 300;
+
+/// Attempts to watch at a version that is no number, before a list is taken in their place.
+const ODD_VERSION_ATTEMPTS_MAX: u32 = 2;

@@ -2,9 +2,7 @@
 //!
 //! Does not write protobuf: answers are JSON, which such clients accept beside it. Custom kinds have no protobuf.
 //!
-//! `messages.txt` has a line for each message: its name, then `number:field:type` for each field. In front of a
-//! type stands `[` for a list, `{` for a map by strings, `*` for a field that may be absent, `+` for one whose
-//! fields are those of the message around it.
+//! Which message has which fields says the table of `crate::messages`.
 //!
 //! ```text
 //!  "k8s\0" | Unknown { 1: TypeMeta { 1: apiVersion, 2: kind }, 2: the object }
@@ -13,15 +11,17 @@
 //! P1  A field that is not optional and holds the zero of its type is absent from the document, as it is in Go's
 //!     JSON; one that is optional is there, zero or not.
 //! P2  Nesting is bounded by `DEPTH_MAX`, memory by a multiple of the body.
-//! Source: apimachinery pkg/runtime/serializer/protobuf @v0.36.3, generated.proto and types.go of k8s.io/api and
-//! apimachinery @v0.36.3.
+//! Source: apimachinery pkg/runtime/serializer/protobuf @v0.36.3.
 
-use std::{collections::HashMap, fmt, sync::OnceLock};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use crate::seed::timestamp;
+use crate::{
+    messages::{Kind, Message, Shape, message},
+    seed::timestamp,
+};
 
 /// Why a body is none that is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,65 +72,14 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, ProtobufError> {
         "DeleteOptions" => "meta.DeleteOptions".to_owned(),
         kind => format!("{package}.{kind}"),
     };
-    let message = messages().get(&*name);
-    let message = message.ok_or_else(|| ProtobufError::UnknownKind(kind.clone()))?;
+    // Definitions have no protobuf here.
+    let found = message(&name).filter(|_| package != "apiextensions");
+    let message = found.ok_or_else(|| ProtobufError::UnknownKind(kind.clone()))?;
     let mut document = Map::new();
     read(message, raw, DEPTH_MAX, &mut document)?;
     document.insert("apiVersion".to_owned(), api_version.into());
     document.insert("kind".to_owned(), kind.into());
     Ok(document.into())
-}
-
-/// A message's fields.
-type Message = Vec<Field>;
-
-/// A field of a message, as its line has it.
-struct Field {
-    number: u64,
-    name: &'static str,
-    optional: bool,
-    inline: bool,
-    shape: Shape,
-    kind: &'static str,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    List,
-    Map,
-    One,
-}
-
-fn messages() -> &'static HashMap<&'static str, Message> {
-    static MESSAGES: OnceLock<HashMap<&'static str, Message>> = OnceLock::new();
-    MESSAGES.get_or_init(|| {
-        let line = |line: &'static str| {
-            let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
-            (name, fields.split(' ').filter_map(Field::parse).collect())
-        };
-        include_str!("messages.txt").lines().map(line).collect()
-    })
-}
-
-impl Field {
-    fn parse(text: &'static str) -> Option<Self> {
-        let (number, rest) = text.split_once(':')?;
-        let (name, kind) = rest.split_once(':')?;
-        let strip = |mark: char| kind.strip_prefix(mark);
-        let shape = match kind.as_bytes().first() {
-            Some(b'[') => Shape::List,
-            Some(b'{') => Shape::Map,
-            _ => Shape::One,
-        };
-        Some(Self {
-            number: number.parse().ok()?,
-            name,
-            optional: strip('*').is_some(),
-            inline: strip('+').is_some(),
-            shape,
-            kind: kind.trim_start_matches(['[', '{', '*', '+']),
-        })
-    }
 }
 
 /// Reads a message's fields into a document.
@@ -144,12 +93,12 @@ fn read(
     for field in Fields(bytes) {
         let (number, wire) = field?;
         // As there: what is not known is passed over.
-        let Some(field) = message.iter().find(|field| field.number == number) else {
+        let Some(field) = message.fields.iter().find(|field| field.number == number) else {
             continue;
         };
         match (field.shape, &wire) {
             (Shape::One, Wire::Bytes(inner)) if field.inline => {
-                if let Some(message) = messages().get(field.kind) {
+                if let Some(message) = field.message() {
                     read(message, inner, depth, document)?;
                 }
             }
@@ -199,19 +148,20 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
-fn value(kind: &str, wire: &Wire<'_>, depth: usize) -> Result<Value, ProtobufError> {
+fn value(kind: Kind, wire: &Wire<'_>, depth: usize) -> Result<Value, ProtobufError> {
     let bytes = match (kind, wire) {
-        ("bool", Wire::Number(number)) => return Ok((*number != 0).into()),
-        ("int32" | "int64", Wire::Number(number)) => return Ok(number.cast_signed().into()),
-        ("uint32" | "uint64", Wire::Number(number)) => return Ok((*number).into()),
+        (Kind::Bool, Wire::Number(number)) => return Ok((*number != 0).into()),
+        (Kind::Int32 | Kind::Int64, Wire::Number(number)) => {
+            return Ok(number.cast_signed().into());
+        }
         (_, Wire::Number(_)) => return Err(ProtobufError::Malformed),
         (_, Wire::Bytes(bytes)) => *bytes,
     };
     match kind {
-        "string" => Ok(utf8(bytes)?.into()),
-        "bytes" => Ok(STANDARD.encode(bytes).into()),
-        "intstr" => int_or_string(bytes),
-        "meta.FieldsV1" | "raw" => match Fields(bytes).next() {
+        Kind::String => Ok(utf8(bytes)?.into()),
+        Kind::Bytes => Ok(STANDARD.encode(bytes).into()),
+        Kind::IntOrString => int_or_string(bytes),
+        Kind::Raw => match Fields(bytes).next() {
             Some(field) => match field? {
                 (1, Wire::Bytes(json)) => {
                     serde_json::from_slice(json).map_err(|_| ProtobufError::Malformed)
@@ -220,19 +170,23 @@ fn value(kind: &str, wire: &Wire<'_>, depth: usize) -> Result<Value, ProtobufErr
             },
             None => Ok(Value::Null),
         },
-        "meta.MicroTime" | "meta.Time" => time(kind, bytes),
-        "quantity" => match Fields(bytes).next() {
+        Kind::MicroTime | Kind::Time => time(kind, bytes),
+        Kind::Quantity => match Fields(bytes).next() {
             Some(field) => match field? {
                 (1, Wire::Bytes(text)) => Ok(utf8(text)?.into()),
                 _ => Err(ProtobufError::Malformed),
             },
             None => Ok("0".into()),
         },
-        name => {
-            let message = messages().get(name).ok_or(ProtobufError::Malformed)?;
+        Kind::Message(name) => {
+            let message = message(name).ok_or(ProtobufError::Malformed)?;
             let mut document = Map::new();
             read(message, bytes, depth, &mut document)?;
             Ok(document.into())
+        }
+        // Only definitions have them.
+        Kind::Bool | Kind::Float | Kind::Int32 | Kind::Int64 | Kind::MessageOrOther(_) => {
+            Err(ProtobufError::Malformed)
         }
     }
 }
@@ -251,7 +205,7 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, ProtobufError> {
 }
 
 /// A time without seconds is none.
-fn time(kind: &str, bytes: &[u8]) -> Result<Value, ProtobufError> {
+fn time(kind: Kind, bytes: &[u8]) -> Result<Value, ProtobufError> {
     let (mut seconds, mut nanos) = (None, 0);
     for field in Fields(bytes) {
         match field? {
@@ -270,7 +224,7 @@ fn time(kind: &str, bytes: &[u8]) -> Result<Value, ProtobufError> {
     let text = timestamp(seconds);
     let whole = text.trim_end_matches('Z');
     Ok(match kind {
-        "meta.MicroTime" => format!("{whole}.{:06}Z", nanos / 1_000).into(),
+        Kind::MicroTime => format!("{whole}.{:06}Z", nanos / 1_000).into(),
         _ => text.into(),
     })
 }

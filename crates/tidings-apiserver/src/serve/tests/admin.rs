@@ -233,7 +233,7 @@ async fn a_rule_meets_those_that_it_means() {
     let listed = send(&server, "GET /apis/apps/v1/deployments", &agent("one"), "").await;
     let (head, body) = answer(listed).await;
     assert!(head.to_lowercase().contains("retry-after: 1"), "{head}");
-    assert_eq!(body, b"Too many requests, please try again later.");
+    assert_eq!(body, b"Too many requests, please try again later.\n");
     server.shutdown().await;
 }
 

@@ -69,12 +69,114 @@ async fn pr_n9_a_body_has_a_bound() {
 }
 
 #[tokio::test]
+async fn unknown_and_doubled_fields_are_told_and_never_stored() {
+    let server = server(Config::default()).await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let body = r#"{"metadata":{"name":"a"},"dat":{"a":1,"a":2},"data":{"k":"v","k":"w"}}"#;
+    let ask = async |query: &str| {
+        let request = format!("POST {path}?{query}");
+        let (head, body) = answer(send(&server, &request, "", body).await).await;
+        let warnings = head.lines().filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("warning")
+                .then(|| value.to_owned())
+        });
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        (head[9..12].to_owned(), warnings.collect::<Vec<_>>(), body)
+    };
+    let (code, warnings, refused) = ask("fieldValidation=Strict").await;
+    assert_eq!((code.as_str(), warnings.len()), ("400", 0));
+    let expected = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: \
+                    duplicate field \"data.k\", unknown field \"dat\"";
+    assert_eq!(refused["message"], expected);
+    let (code, warnings, _) = ask("dryRun=All&fieldValidation=Ignore").await;
+    assert_eq!((code.as_str(), warnings.len()), ("201", 0));
+    let (code, warnings, stored) = ask("").await;
+    let expected = [
+        r#"299 - "duplicate field \"data.k\"""#,
+        r#"299 - "unknown field \"dat\"""#,
+    ];
+    assert_eq!(
+        (code.as_str(), warnings),
+        ("201", expected.map(str::to_owned).to_vec())
+    );
+    assert_eq!(
+        (&stored["dat"], &stored["data"]),
+        (&Value::Null, &json!({ "k": "w" }))
+    );
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn pr_n12_a_pod_on_a_node_goes_when_its_grace_is_over() {
+    let server = server(Config::default()).await;
+    let path = "/api/v1/namespaces/default/pods";
+    let pod = r#"{"metadata":{"name":"p"},"spec":{"nodeName":"n","containers":[{"name":"c","image":"i"}]}}"#;
+    assert_eq!(code(&server, &format!("POST {path}"), "", pod).await, 201);
+    let delete = async |body: &str| {
+        let request = format!("DELETE {path}/p");
+        let (_, body) = answer(send(&server, &request, "", body).await).await;
+        let pod: Value = serde_json::from_slice(&body).unwrap();
+        let meta = &pod["metadata"];
+        (
+            meta["deletionGracePeriodSeconds"].clone(),
+            meta["generation"].clone(),
+        )
+    };
+    assert_eq!(delete("").await, (json!(30), json!(2)));
+    assert_eq!(
+        delete(r#"{"gracePeriodSeconds":40}"#).await.0,
+        30,
+        "only shorter"
+    );
+    assert_eq!(
+        delete(r#"{"gracePeriodSeconds":5}"#).await,
+        (json!(5), json!(2))
+    );
+    let merge = "Content-Type: application/merge-patch+json\r\n";
+    let status = r#"{"status":{"message":"ending"}}"#;
+    let patched = code(&server, &format!("PATCH {path}/p/status"), merge, status).await;
+    assert_eq!(patched, 200, "a write in between does not end it");
+    assert_eq!(code(&server, &format!("GET {path}/p"), "", "").await, 200);
+    assert_eq!(delete(r#"{"gracePeriodSeconds":0}"#).await.0, 0);
+    assert_eq!(code(&server, &format!("GET {path}/p"), "", "").await, 404);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn pr_l13_a_page_is_followed_by_another_as_long_as_there_are_objects() {
+    let server = server(Config::default()).await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    for name in ["a", "b", "c"] {
+        let body = json!({ "metadata": { "name": name, "labels": { "l": name } } }).to_string();
+        assert_eq!(code(&server, &format!("POST {path}"), "", &body).await, 201);
+    }
+    let page = async |query: String| {
+        let (_, body) = get(
+            &server,
+            &format!("{path}?labelSelector=l%3Db&limit=1{query}"),
+            "",
+        )
+        .await;
+        let list: Value = serde_json::from_slice(&body).unwrap();
+        assert!(list["metadata"]["remainingItemCount"].is_null());
+        let token = list["metadata"]["continue"].as_str().map(str::to_owned);
+        (list["items"].as_array().unwrap().len(), token)
+    };
+    let (items, token) = page(String::new()).await;
+    assert_eq!(items, 1);
+    let (items, token) = page(format!("&continue={}", token.unwrap())).await;
+    assert_eq!((items, token), (0, None));
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn where_nothing_is_served_there_is_no_status() {
     let server = server(Config::default()).await;
     for path in ["/apis/none", "/apis/none/v1/things", "/nothing"] {
         let (head, body) = get(&server, path, "").await;
         assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-        assert_eq!(body, b"404 page not found", "{path}");
+        assert_eq!(body, b"404 page not found\n", "{path}");
     }
     server.shutdown().await;
 }
@@ -144,5 +246,14 @@ const ROWS: &[Row] = &[
     Row("DELETE ~/a", "{bad", "400 BadRequest couldn't get version/kind; json parse error: ..", NONE),
     Row("DELETE ~/a", r#"{"propagationPolicy":"Odd"}"#, "422 Invalid DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Odd\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"", r#"{"group":"meta.k8s.io","kind":"DeleteOptions","causes":[{"reason":"FieldValueNotSupported","message":"Unsupported value: \"Odd\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"","field":"propagationPolicy"}]}"#),
     Row("POST ~?dryRun=Some", r#"{"metadata":{"name":"a"}}"#, "422 Invalid CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"", r#"{"group":"meta.k8s.io","kind":"CreateOptions","causes":[{"reason":"FieldValueNotSupported","message":"Unsupported value: [\"Some\"]: supported values: \"All\"","field":"dryRun"}]}"#),
+    Row("DELETE ~/a", r#"{"propagationPolicy":"Background","orphanDependents":true}"#, "422 Invalid DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \"Background\": orphanDependents and deletionPropagation cannot be both set", r#"{"group":"meta.k8s.io","kind":"DeleteOptions","causes":[{"reason":"FieldValueInvalid","message":"Invalid value: \"Background\": orphanDependents and deletionPropagation cannot be both set","field":"propagationPolicy"}]}"#),
+    Row("GET ~?sendInitialEvents=true", "", "422 Invalid ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list", r#"{"group":"meta.k8s.io","kind":"ListOptions","causes":[{"reason":"FieldValueForbidden","message":"Forbidden: sendInitialEvents is forbidden for list","field":"sendInitialEvents"}]}"#),
+    Row("GET ~?resourceVersion=x", "", "400 BadRequest invalid resource version: resourceVersion: Invalid value: \"x\": strconv.ParseUint: parsing \"x\": invalid syntax", NONE),
+    Row("GET ~?resourceVersion=x&watch=1", "", "500 - resourceVersion: Invalid value: \"x\": strconv.ParseUint: parsing \"x\": invalid syntax", NONE),
+    Row("GET ~/a?resourceVersion=x", "", "500 - resourceVersion: Invalid value: \"x\": strconv.ParseUint: parsing \"x\": invalid syntax", NONE),
+    Row("PUT ~/a", r#"{"metadata":{"name":"a","resourceVersion":"x"}}"#, "500 - strconv.ParseUint: parsing \"x\": invalid syntax", NONE),
+    Row("PUT ~/a", r#"{"metadata":{"name":"a","uid":"xx"}}"#, "409 Conflict Operation cannot be fulfilled on configmaps \"a\": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: xx, UID in object meta: UID", A),
+    Row("PATCH ~/a?force=false application/merge-patch+json", "{}", "422 Invalid PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch", r#"{"group":"meta.k8s.io","kind":"PatchOptions","causes":[{"reason":"FieldValueForbidden","message":"Forbidden: may not be specified for non-apply patch","field":"force"}]}"#),
+    Row("PATCH ~/a application/json-patch+json", r#"[{"op":"test","path":"/none/k","value":null}]"#, "422 Invalid the server rejected our request due to an error in our request", BARE),
     Row("DELETE /api/v1/namespaces/default", "", "403 Forbidden namespaces \"default\" is forbidden: this namespace may not be deleted", r#"{"name":"default","kind":"namespaces"}"#),
 ];

@@ -198,7 +198,9 @@ async fn collections_are_deleted_by_selector() {
 async fn replicas_have_an_endpoint_of_their_own() {
     let server = server(Config::default()).await;
     let path = "/apis/apps/v1/namespaces/default/deployments";
-    let spec = json!({ "selector": { "matchLabels": { "app": "d" } }, "template": {} });
+    let template = json!({ "metadata": { "labels": { "app": "d" } },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+    let spec = json!({ "selector": { "matchLabels": { "app": "d" } }, "template": template });
     create(
         &server,
         path,
@@ -313,5 +315,46 @@ async fn yaml_is_a_body_like_any() {
     .await;
     assert_eq!(code, 201);
     assert_eq!(ask(&server, &format!("GET {MAPS}/z"), "", "").await.0, 404);
+    server.shutdown().await;
+}
+
+/// As kube-rs adds a finalizer: behind a test that there is none.
+#[tokio::test]
+async fn pr_n9_a_test_for_null_holds_where_nothing_is() {
+    let server = server(Config::default()).await;
+    create(&server, MAPS, json!({ "metadata": { "name": "a" } })).await;
+    let request = format!("PATCH {MAPS}/a");
+    let headers = "Content-Type: application/json-patch+json\r\n";
+    let body = r#"[{"op":"test","path":"/metadata/finalizers","value":null},
+        {"op":"add","path":"/metadata/finalizers","value":["x.io/a"]}]"#;
+    let (code, patched) = ask(&server, &request, headers, body).await;
+    assert_eq!(code, 200, "{patched}");
+    assert_eq!(patched["metadata"]["finalizers"], json!(["x.io/a"]));
+    let (code, refused) = ask(&server, &request, headers, body).await;
+    assert_eq!(code, 422, "{refused}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn annotations_have_keys_as_labels_do() {
+    let server = server(Config::default()).await;
+    let bad = json!({ "metadata": { "name": "a", "annotations": { "a b": "c" } } });
+    let request = format!("POST {MAPS}");
+    let (code, refused) = ask(&server, &request, "", &bad.to_string()).await;
+    assert_eq!(code, 422, "{refused}");
+    let field = &refused["details"]["causes"][0]["field"];
+    assert_eq!(field, "metadata.annotations");
+    server.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pr_l6_a_get_of_the_future_is_too_large() {
+    let server = server(Config::default()).await;
+    create(&server, MAPS, json!({ "metadata": { "name": "a" } })).await;
+    let request = format!("GET {MAPS}/a?resourceVersion=99");
+    let (code, refused) = ask(&server, &request, "", "").await;
+    assert_eq!(code, 504, "{refused}");
+    let cause = &refused["details"]["causes"][0]["reason"];
+    assert_eq!(cause, "ResourceVersionTooLarge");
     server.shutdown().await;
 }

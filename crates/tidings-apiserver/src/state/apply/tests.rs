@@ -205,7 +205,7 @@ fn a_creation_by_another_verb_owns_maps_and_items_whole() {
     let terms = Bench::terms("curl", false, 0);
     let document = json!({ "metadata": { "name": "s", "labels": { "a": "b" } }, "spec": {
         "selector": { "matchLabels": { "app": "d" } },
-        "template": { "spec": { "containers": [
+        "template": { "metadata": { "labels": { "app": "d" } }, "spec": { "containers": [
             { "name": "c", "image": "i", "ports": [{ "containerPort": 80 }] }
         ] } }
     } });
@@ -218,41 +218,70 @@ fn a_creation_by_another_verb_owns_maps_and_items_whole() {
         json!({
             "f:metadata": { "f:labels": { ".": {}, "f:a": {} } },
             "f:spec": {
-                "f:replicas": {}, "f:selector": {},
-                "f:template": { "f:spec": {
+                "f:progressDeadlineSeconds": {}, "f:replicas": {}, "f:revisionHistoryLimit": {},
+                "f:selector": {},
+                "f:strategy": { "f:type": {}, "f:rollingUpdate": {
+                    ".": {}, "f:maxSurge": {}, "f:maxUnavailable": {} } },
+                "f:template": { "f:metadata": { "f:labels": { ".": {}, "f:app": {} } }, "f:spec": {
                     "f:containers": { "k:{\"name\":\"c\"}": {
-                        ".": {}, "f:image": {}, "f:name": {},
+                        ".": {}, "f:image": {}, "f:imagePullPolicy": {}, "f:name": {},
+                        "f:resources": {}, "f:terminationMessagePath": {},
+                        "f:terminationMessagePolicy": {},
                         "f:ports": { ".": {},
                             "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {
                                 ".": {}, "f:containerPort": {}, "f:protocol": {} } }
                     } },
-                    "f:restartPolicy": {}
+                    "f:dnsPolicy": {}, "f:restartPolicy": {}, "f:schedulerName": {},
+                    "f:securityContext": {}, "f:terminationGracePeriodSeconds": {}
                 } }
             }
         })
     );
 }
 
+/// A deployment that is checked and found well.
+fn deployment(containers: Value) -> Value {
+    let labels = json!({ "app": "d" });
+    json!({ "spec": { "selector": { "matchLabels": labels }, "template": {
+        "metadata": { "labels": labels }, "spec": { "containers": containers } } } })
+}
+
+/// Its containers without their defaults.
+fn plain(deployment: &Value) -> Value {
+    let mut containers = deployment["spec"]["template"]["spec"]["containers"].clone();
+    for container in containers.as_array_mut().unwrap() {
+        let defaults = [
+            "imagePullPolicy",
+            "resources",
+            "terminationMessagePath",
+            "terminationMessagePolicy",
+        ];
+        container
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| !defaults.contains(&name.as_str()));
+    }
+    containers
+}
+
 #[test]
 fn lists_merge_by_their_keys() {
     let mut bench = bench("apps", "deployments");
-    let with = |containers: Value| json!({ "spec": { "template": { "spec": { "containers": containers } } } });
     let port = json!({ "containerPort": 80 });
-    let first = with(json!([
+    let first = deployment(json!([
         { "name": "a", "image": "i", "ports": [port], "env": [{ "name": "X", "value": "1" }] },
         { "name": "b", "image": "i" }
     ]));
     bench.apply("m1", &first).unwrap();
     // The protocol has a default, so that both speak of the same port.
-    let second = with(json!([
-        { "name": "b", "env": [{ "name": "Y", "value": "2" }] },
+    let second = deployment(json!([
+        { "name": "b", "image": "i", "env": [{ "name": "Y", "value": "2" }] },
         { "name": "a", "ports": [{ "containerPort": 80, "protocol": "TCP", "name": "web" }] },
         { "name": "c", "image": "j" }
     ]));
     let merged = bench.apply("m2", &second).unwrap();
-    let containers = &merged["spec"]["template"]["spec"]["containers"];
     assert_eq!(
-        *containers,
+        plain(&merged),
         json!([
             { "name": "b", "image": "i", "env": [{ "name": "Y", "value": "2" }] },
             { "name": "a", "image": "i", "env": [{ "name": "X", "value": "1" }],
@@ -261,31 +290,31 @@ fn lists_merge_by_their_keys() {
         ]),
         "in the order that was applied last"
     );
-    let (_, message) = refused(bench.apply("m3", &with(json!([{ "name": "a", "image": "x" }]))));
+    let (_, message) =
+        refused(bench.apply("m3", &deployment(json!([{ "name": "a", "image": "x" }]))));
     let expected = "Apply failed with 1 conflict: conflict with \"m1\": \
                     .spec.template.spec.containers[name=\"a\"].image";
     assert_eq!(message, expected);
     // Without its container: b stays for m2 has it too, a's own parts go.
     let left = bench
-        .apply("m1", &with(json!([{ "name": "a", "image": "i" }])))
+        .apply("m1", &deployment(json!([{ "name": "a", "image": "i" }])))
         .unwrap();
-    let containers = &left["spec"]["template"]["spec"]["containers"];
+    let containers = plain(&left);
     assert_eq!(containers[1]["env"], json!(null));
     assert_eq!(
         containers[0],
-        json!({ "name": "b", "env": [{ "name": "Y", "value": "2" }] })
+        json!({ "name": "b", "image": "i", "env": [{ "name": "Y", "value": "2" }] })
     );
 }
 
 #[test]
 fn items_without_their_keys_and_doubles_are_refused() {
     let mut bench = bench("apps", "deployments");
-    let with = |containers: Value| json!({ "spec": { "template": { "spec": { "containers": containers } } } });
-    let (code, message) = refused(bench.apply("m", &with(json!([{ "image": "i" }]))));
+    let (code, message) = refused(bench.apply("m", &deployment(json!([{ "image": "i" }]))));
     let expected = "Deployment.apps \"s\" is invalid: \
                     spec.template.spec.containers[0].name: Required value";
     assert_eq!((code, message.as_str()), (422, expected));
-    let double = with(json!([{ "name": "q" }, { "name": "q" }]));
+    let double = deployment(json!([{ "name": "q" }, { "name": "q" }]));
     let (code, message) = refused(bench.apply("m", &double));
     let expected = "failed to create typed patch object (/; apps/v1, Kind=Deployment): \
                     .spec.template.spec.containers: duplicate entries for key [name=\"q\"]";
@@ -342,12 +371,12 @@ fn what_is_no_configuration_is_refused() {
 #[test]
 fn pr_n10_a_status_is_applied_through_its_own_endpoint() {
     let mut bench = bench("apps", "deployments");
-    let applied = bench.apply(
-        "m",
-        &json!({ "spec": { "replicas": 2 }, "status": { "replicas": 9 } }),
-    );
+    let mut config = deployment(json!([{ "name": "c", "image": "i" }]));
+    config["spec"]["replicas"] = 2.into();
+    config["status"] = json!({ "replicas": 9 });
+    let applied = bench.apply("m", &config);
     let applied = applied.unwrap();
-    assert!(applied["status"].is_null());
+    assert_eq!(applied["status"], json!({}));
     let terms = Terms {
         subresource: "status",
         ..Bench::terms("st", false, 9)
@@ -407,17 +436,15 @@ fn objects_without_a_schema_merge_as_plain_maps() {
 #[test]
 fn an_item_goes_with_who_owns_that_it_is_there() {
     let mut bench = bench("apps", "deployments");
-    let with = |containers: Value| json!({ "spec": { "template": { "spec": { "containers": containers } } } });
-    let both = with(json!([{ "name": "c", "image": "i" }, { "name": "d", "image": "i" }]));
+    let both = deployment(json!([{ "name": "c", "image": "i" }, { "name": "d", "image": "i" }]));
     bench.apply("m1", &both).unwrap();
-    let change = with(json!([{ "name": "d", "image": "k" }]));
+    let change = deployment(json!([{ "name": "d", "image": "k" }]));
     let changed = bench.send("o", Patch::Strategic, &change.to_string());
     assert!(owners(&changed.unwrap())[1].contains("f:image"));
     let left = bench
-        .apply("m1", &with(json!([{ "name": "c", "image": "i" }])))
+        .apply("m1", &deployment(json!([{ "name": "c", "image": "i" }])))
         .unwrap();
-    let containers = &left["spec"]["template"]["spec"]["containers"];
-    assert_eq!(*containers, json!([{ "name": "c", "image": "i" }]));
+    assert_eq!(plain(&left), json!([{ "name": "c", "image": "i" }]));
     assert_eq!(
         owners(&left).len(),
         1,
@@ -460,11 +487,14 @@ fn a_managers_time_moves_when_it_changes_something() {
 fn what_is_empty_owns_nothing_where_lists_merge_and_in_metadata() {
     let mut bench = bench("", "pods");
     let config = json!({ "metadata": { "labels": {}, "finalizers": [] },
-        "spec": { "containers": [], "nodeSelector": {}, "tolerations": [] } });
+        "spec": { "containers": [{ "name": "c", "image": "i", "env": [] }], "nodeSelector": {}, "tolerations": [] } });
     let applied = bench.apply("m", &config).unwrap();
     assert_eq!(
         owners(&applied),
-        ["m Apply {f:metadata:{f:labels:{}},f:spec:{f:nodeSelector:{},f:tolerations:{}}}"]
+        [
+            "m Apply {f:metadata:{f:labels:{}},f:spec:{f:containers:{k:{\\name\\:\\c\\}:{.:{},f:image:{},\
+          f:name:{}}},f:nodeSelector:{},f:tolerations:{}}}"
+        ]
     );
     assert!(applied["metadata"]["labels"].is_null());
     assert!(applied["metadata"]["finalizers"].is_null());

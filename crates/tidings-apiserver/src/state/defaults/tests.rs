@@ -74,23 +74,39 @@ fn a_services_address_stays() {
     assert_eq!((refusal.code, refusal.message.as_str()), (422, expected));
 }
 
+/// The spec of a controller of pods.
+fn workload() -> Value {
+    let ports = json!([{ "containerPort": 1 }]);
+    json!({ "selector": { "matchLabels": { "a": "b" } }, "template": {
+        "metadata": { "creationTimestamp": null, "labels": { "a": "b" } },
+        "spec": { "containers": [{ "name": "c", "image": "i", "ports": ports }] } } })
+}
+
 #[test]
 fn clients_find_the_defaults_that_they_read() {
     let state = &mut State::new(1);
-    let template = json!({ "metadata": { "creationTimestamp": null },
-        "spec": { "containers": [{ "name": "c", "ports": [{ "containerPort": 1 }] }] } });
     for plural in ["deployments", "replicasets", "statefulsets"] {
-        let created = create(state, "apps", plural, json!({ "template": template })).unwrap();
+        let created = create(state, "apps", plural, workload()).unwrap();
         assert_eq!(created["spec"]["replicas"], 1, "{plural}");
         let pod = &created["spec"]["template"];
         assert_eq!(pod["spec"]["restartPolicy"], "Always", "{plural}");
         let port = &pod["spec"]["containers"][0]["ports"][0];
         assert_eq!(port["protocol"], "TCP", "{plural}");
-        assert_eq!(pod["metadata"], json!({}), "a typed object has no nulls");
+        let labels = json!({ "labels": { "a": "b" } });
+        assert_eq!(pod["metadata"], labels, "a typed object has no nulls");
     }
-    let none = create(state, "apps", "deployments", json!({ "replicas": 0 })).unwrap();
+    let mut none = workload();
+    none["replicas"] = 0.into();
+    let none = create(state, "apps", "deployments", none).unwrap();
     assert_eq!(none["spec"]["replicas"], 0);
-    let pod = create(state, "", "pods", json!({ "restartPolicy": "Never" })).unwrap();
+    let containers = json!([{ "name": "c", "image": "i" }]);
+    let pod = create(
+        state,
+        "",
+        "pods",
+        json!({ "restartPolicy": "Never", "containers": containers }),
+    )
+    .unwrap();
     assert_eq!(pod["spec"]["restartPolicy"], "Never");
     assert_eq!(pod["status"]["phase"], "Pending");
     let time = "2026-01-01T00:00:00.123456Z";
@@ -106,7 +122,7 @@ fn clients_find_the_defaults_that_they_read() {
 #[test]
 fn pr_n10_the_generation_moves_with_the_spec_and_the_beginning_of_the_end() {
     let state = &mut State::new(1);
-    create(state, "apps", "deployments", json!({ "replicas": 1 })).unwrap();
+    create(state, "apps", "deployments", workload()).unwrap();
     let resource = state.resource("apps", "v1", "deployments").unwrap();
     let mut patch = |body: &str, part| {
         let (key, body) = ("default/s0", body.as_bytes());
@@ -185,7 +201,10 @@ fn pr_n10_a_new_object_has_no_status_of_its_clients_making() {
     let state = &mut State::new(1);
     for (plural, namespace, kept) in [("pods", Some("default"), false), ("nodes", None, true)] {
         let resource = state.resource("", "v1", plural).unwrap();
-        let document = json!({ "metadata": { "name": "s" }, "status": { "phase": "Odd" } });
+        let mut document = json!({ "metadata": { "name": "s" }, "status": { "phase": "Odd" } });
+        if plural == "pods" {
+            document["spec"] = json!({ "containers": [{ "name": "c", "image": "i" }] });
+        }
         let created = state.create_with(resource, namespace, document, &strict());
         let phase = created.unwrap().object.document()["status"]["phase"].clone();
         assert_eq!(phase == "Odd", kept, "{plural}");

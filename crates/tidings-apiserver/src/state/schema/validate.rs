@@ -52,7 +52,7 @@ impl Schema {
             Value::Bool(_) | Value::Null => {}
         }
         if !self.allowed.is_empty() && !self.allowed.contains(value) {
-            let allowed: Vec<String> = self.allowed.iter().map(Value::to_string).collect();
+            let allowed: Vec<String> = self.allowed.iter().map(quoted).collect();
             let allowed = allowed.join(", ");
             let message = format!("Unsupported value: {value}: supported values: {allowed}");
             faults.add("FieldValueNotSupported", path, message);
@@ -146,7 +146,11 @@ impl Schema {
             let is_low = order(min) == Ordering::Less;
             if is_low || (is_exclusive && order(min) == Ordering::Equal) {
                 let or = if is_exclusive { "" } else { " or equal to" };
-                faults.invalid(path, value, &format!("should be greater than{or} {min}"));
+                faults.invalid(
+                    path,
+                    value,
+                    &format!("should be greater than{or} {}", whole(min)),
+                );
             }
         }
         if let Some(max) = &self.maximum {
@@ -154,7 +158,11 @@ impl Schema {
             let is_high = order(max) == Ordering::Greater;
             if is_high || (is_exclusive && order(max) == Ordering::Equal) {
                 let or = if is_exclusive { "" } else { " or equal to" };
-                faults.invalid(path, value, &format!("should be less than{or} {max}"));
+                faults.invalid(
+                    path,
+                    value,
+                    &format!("should be less than{or} {}", whole(max)),
+                );
             }
         }
         if let Some(of) = &self.multiple_of {
@@ -166,7 +174,11 @@ impl Schema {
                 }
             };
             if !is_multiple {
-                faults.invalid(path, value, &format!("should be a multiple of {of}"));
+                faults.invalid(
+                    path,
+                    value,
+                    &format!("should be a multiple of {}", whole(of)),
+                );
             }
         }
     }
@@ -240,6 +252,23 @@ fn compare(one: &Number, other: &Number) -> Ordering {
     match (one.as_i64(), other.as_i64()) {
         (Some(one), Some(other)) => one.cmp(&other),
         _ => as_f64(one).total_cmp(&as_f64(other)),
+    }
+}
+
+/// A bound as Go prints it: what has no fraction shows none.
+fn whole(number: &Number) -> String {
+    let mut text = number.to_string();
+    if text.ends_with(".0") {
+        text.truncate(text.len() - 2);
+    }
+    text
+}
+
+/// A value of an enumeration as a refusal lists it: whatever it is, in quotes.
+fn quoted(value: &Value) -> String {
+    match value {
+        Value::String(_) => value.to_string(),
+        other => format!("\"{other}\""),
     }
 }
 

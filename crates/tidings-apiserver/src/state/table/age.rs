@@ -41,7 +41,7 @@ pub(super) fn human(seconds: i64) -> String {
 }
 
 /// Seconds since 1970 of `2026-01-02T03:04:05[.678](Z|+01:00)`.
-pub(super) fn unix_seconds(text: &str) -> Option<i64> {
+pub(in crate::state) fn unix_seconds(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);

@@ -9,7 +9,7 @@
 //! Source: endpoints/handlers/response.go and registry/rest/table.go @v0.36.3, apiextensions-apiserver
 //! pkg/registry/customresource/tableconvertor @v0.36.3; rule pr-N1.
 
-mod age;
+pub(super) mod age;
 mod cells;
 mod columns;
 mod json_path;

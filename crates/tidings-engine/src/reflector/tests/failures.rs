@@ -86,6 +86,55 @@ fn pr_1_7_5xx_rewatches_at_the_same_version() {
     );
 }
 
+/// kube-apiserver answers 500 to a watch at what is no number, whenever it is asked.
+#[test]
+fn pr_f14_a_version_that_is_no_number_and_that_is_refused_thrice_is_listed_anew() {
+    check_with(
+        Config {
+            list_mode: ListMode::Whole,
+            ..Config::default()
+        },
+        "
+            start
+            ok
+            page rv=odd a@7
+            refused 500
+            tick
+            refused 500
+            tick
+            refused 500
+            tick
+            ok
+            page rv=12 a@7
+            refused 500
+            tick
+            refused 500
+            tick
+            refused 500
+            tick
+        ",
+        expect![[r#"
+            0.0    start -> LIST rv=''; wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=odd a@7 -> a@7; } rv=odd epoch=0; WATCH rv=odd; wake 130.0
+            0.0    refused 500 -> close; wake 0.8
+            0.8    tick -> WATCH rv=odd; wake 130.8
+            0.8    refused 500 -> close; wake 2.8
+            2.8    tick -> WATCH rv=odd; wake 132.8
+            2.8    refused 500 -> close; wake 7.0
+            7.0    tick -> LIST rv=''; wake 67.0
+            7.0    ok -> replace{; wake 67.0
+            7.0    page rv=12 a@7 -> a@7; } rv=12 epoch=0; WATCH rv=12; wake 137.0
+            7.0    refused 500 -> close; wake 15.6
+            15.6   tick -> WATCH rv=12; wake 145.6
+            15.6   refused 500 -> close; wake 37.5
+            37.5   tick -> WATCH rv=12; wake 167.5
+            37.5   refused 500 -> close; wake 84.3
+            84.3   tick -> WATCH rv=12; wake 214.3
+        "#]],
+    );
+}
+
 #[test]
 fn pr_1_7_429_waits_as_told_and_keeps_its_version() {
     check(
