@@ -106,6 +106,29 @@ fn every_bad_input_has_its_test() {
     report("rows and tests of bad input", &wrong);
 }
 
+/// The page of hostile servers, where every row ends with the test that plays it.
+const HOSTILE: &str = "docs/src/failure/hostile-servers.md";
+
+#[test]
+fn every_hostile_server_has_its_row() {
+    let page = tree::read(HOSTILE);
+    let named: BTreeSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with("` |"))
+        .filter_map(|line| line.trim_end_matches("` |").rsplit('`').next())
+        .collect();
+    let tests = names::tests();
+    let played: BTreeSet<&str> = tests
+        .iter()
+        .filter(|test| test.path.starts_with("tests/hostile/"))
+        .map(|test| test.name.as_str())
+        .collect();
+    assert!(played.len() >= 100, "the rows are not found");
+    let wrong: Vec<&&str> = named.symmetric_difference(&played).collect();
+    let wrong: Vec<_> = wrong.iter().map(|name| (**name).to_owned()).collect();
+    report("rows without a test, and tests without a row", &wrong);
+}
+
 #[test]
 fn quoted_code_is_the_code() {
     let mut wrong = Vec::new();

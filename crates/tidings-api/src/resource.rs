@@ -90,18 +90,23 @@ impl Resource {
     ///
     /// [`PathError`] when the namespace cannot stand in a URL path.
     pub fn collection_path(&self, namespace: Option<&str>) -> Result<String, PathError> {
-        let mut path = if self.group.is_empty() {
-            format!("/api/{}", self.version)
+        let mut path = String::from(if self.group.is_empty() {
+            "/api/"
         } else {
-            format!("/apis/{}/{}", self.group, self.version)
-        };
+            "/apis/"
+        });
+        if !self.group.is_empty() {
+            push_encoded(&mut path, &self.group);
+            path.push('/');
+        }
+        push_encoded(&mut path, &self.version);
         if let Some(namespace) = namespace {
             check_segment("namespace", namespace)?;
             path.push_str("/namespaces/");
             push_encoded(&mut path, namespace);
         }
         path.push('/');
-        path.push_str(&self.plural);
+        push_encoded(&mut path, &self.plural);
         Ok(path)
     }
 

@@ -158,6 +158,14 @@ impl Dispatch {
             Attempt::Failed(failed) => self.closed(failed.error),
             Attempt::Late(error) => error,
         })?;
+        let framing = &parts.headers;
+        if framing.contains_key(header::CONTENT_LENGTH)
+            && framing.contains_key(header::TRANSFER_ENCODING)
+        {
+            return Err(TransportError::Ambiguous {
+                endpoint: self.shown.clone(),
+            });
+        }
         let idle = match purpose {
             Purpose::List => Some(self.config.timeouts.list_idle),
             Purpose::Short => Some(self.config.timeouts.short),
@@ -178,6 +186,10 @@ impl Dispatch {
             Purpose::List | Purpose::Watch => self.config.timeouts.head,
             Purpose::Short => self.config.timeouts.short,
         };
+        let retired = match &line {
+            Line::Http1 { .. } => None,
+            Line::Http2 { shared, .. } => Some(shared.retired()),
+        };
         let answer = async {
             match line {
                 Line::Http1 { idle, .. } => {
@@ -193,7 +205,12 @@ impl Dispatch {
         };
         match timeout(after, answer).await {
             Ok(result) => result.map_err(Attempt::Failed),
-            Err(_) => Err(Attempt::Late(self.late(Step::Head, after))),
+            Err(_) => {
+                if let Some(retired) = retired {
+                    retired.set();
+                }
+                Err(Attempt::Late(self.late(Step::Head, after)))
+            }
         }
     }
 

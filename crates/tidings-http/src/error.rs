@@ -17,6 +17,13 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
+    /// The head announces both a length and chunks, so that two readers may see two bodies (SEC-31). The
+    /// server's fault, or that of a proxy before it; try again on another connection.
+    #[error("the answer of {endpoint} has both a length and chunks")]
+    Ambiguous {
+        /// The endpoint.
+        endpoint: String,
+    },
     /// A body that was to be short is longer than the caller allows. The server's fault, or the
     /// limit is too small; trying again does not help.
     #[error("the body is longer than {limit} bytes")]
@@ -156,7 +163,8 @@ impl TransportError {
                 Step::Connect | Step::Resolve | Step::Tunnel => false,
             },
             // With TLS 1.3 a session may break after the first request went out.
-            Self::BodyTooLarge { .. }
+            Self::Ambiguous { .. }
+            | Self::BodyTooLarge { .. }
             | Self::Closed { .. }
             | Self::Http { .. }
             | Self::Stalled { .. }

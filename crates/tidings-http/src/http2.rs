@@ -4,7 +4,8 @@
 //! chunks over. Whoever wants no task boundary uses HTTP/1.1.
 //!
 //! I1  A shared connection carries at most as many streams as its server allows (pr-S8, pr-F22).
-//! I2  After GOAWAY, or without an answer to a ping, a connection takes no new stream (pr-F26).
+//! I2  After GOAWAY, or without an answer to a ping or to a request, a connection takes no new stream
+//!     (pr-F26): what stands behind a peer that answers pings may be dead.
 //! I3  A body is clean at its end only if END_STREAM came: hyper takes RST_STREAM(NO_ERROR) for an
 //!     end, this module does not (pr-L21).
 //!
@@ -15,7 +16,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     allowed: Arc<AtomicUsize>,
     /// How many we want.
     streams_max: usize,
+    /// It has left a request without an answer.
+    retired: Retired,
     pub(crate) tls_generation: u64,
 }
 
@@ -51,8 +54,13 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Stream {
     body: Incoming,
+    retired: Retired,
     _slot: Slot,
 }
+
+/// A mark on a connection that it is to take no new stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Retired(Arc<AtomicBool>);
 
 /// A place among a connection's streams.
 #[derive(Debug)]
@@ -109,6 +117,7 @@ pub(crate) async fn begin(
         streams: Arc::new(AtomicUsize::new(0)),
         allowed,
         streams_max: STREAMS_MAX,
+        retired: Retired::default(),
         tls_generation,
     })
 }
@@ -116,7 +125,12 @@ pub(crate) async fn begin(
 impl Shared {
     /// Whether the connection is still good for new streams.
     pub(crate) fn is_alive(&self) -> bool {
-        self.sender.is_ready()
+        self.sender.is_ready() && !self.retired.0.load(Relaxed)
+    }
+
+    /// The mark of this connection.
+    pub(crate) fn retired(&self) -> Retired {
+        self.retired.clone()
     }
 
     /// A place for one more stream, if there is one.
@@ -151,7 +165,12 @@ impl Shared {
         match self.sender.try_send_request(request).await {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
-                Ok((parts, Stream { body, _slot: slot }))
+                let stream = Stream {
+                    body,
+                    retired: self.retired,
+                    _slot: slot,
+                };
+                Ok((parts, stream))
             }
             Err(mut failed) => {
                 let unsent = failed.take_message();
@@ -168,7 +187,19 @@ impl Drop for Slot {
     }
 }
 
+impl Retired {
+    /// Streams that stand on the connection go on; it gets no new ones.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 impl Stream {
+    /// The body stands still, and whatever else is asked on its connection may do so too.
+    pub(crate) fn retire_connection(&self) {
+        self.retired.set();
+    }
+
     /// The next chunk.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
         loop {

@@ -234,6 +234,9 @@ impl Response {
         while idle.sleep.as_mut().poll(cx).is_ready() {
             let end = idle.last + idle.limit;
             if end <= Instant::now() {
+                if let Body::Http2(stream) = &self.body {
+                    stream.retire_connection();
+                }
                 self.body = Body::Ended;
                 return Poll::Ready(TransportError::Stalled {
                     idle: idle.limit,

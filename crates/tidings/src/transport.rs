@@ -173,12 +173,13 @@ impl Body for HttpBody {
     }
 }
 
-/// The error and its causes in one line.
+/// The error and its causes in one bounded line: a cause may quote what the peer said, as a GOAWAY's
+/// reasons are (SEC-29).
 fn describe(error: &dyn std::error::Error) -> TransportFailure {
-    let mut text = error.to_string();
+    let mut text = bounded(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = bounded(cause);
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -187,3 +188,12 @@ fn describe(error: &dyn std::error::Error) -> TransportFailure {
     }
     TransportFailure(text)
 }
+
+fn bounded(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let printable = text.chars().filter(|c| !c.is_control());
+    printable.take(CAUSE_CHARS_MAX).collect()
+}
+
+/// Most characters of one cause that are repeated.
+const CAUSE_CHARS_MAX: usize = 300;

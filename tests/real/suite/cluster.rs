@@ -142,10 +142,14 @@ impl Cluster {
 
     /// The keys, uids and versions that the server has, by a list of our own.
     pub(crate) async fn truth(&self, scope: &Scope) -> Vec<String> {
-        let path = scope
+        let mut path = scope
             .resource
             .collection_path(scope.namespace.as_deref())
             .unwrap();
+        if !scope.field_selector.is_empty() {
+            let selector = scope.field_selector.replace('=', "%3D");
+            path = format!("{path}?fieldSelector={selector}");
+        }
         let answer = self.client().send(&Request::get(path)).await.unwrap();
         let list: List = serde_json::from_slice(&answer.body).unwrap();
         let mut all: Vec<String> = list.items.iter().map(Item::shown).collect();

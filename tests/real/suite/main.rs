@@ -15,6 +15,9 @@ mod history;
 mod kubectl;
 mod leader;
 mod load;
+#[cfg(feature = "soak")]
+mod soak;
 mod tokens;
 mod views;
+mod writers;
 mod writes;

@@ -155,6 +155,13 @@ impl<P> DeltaFifo<P> {
         self.order
     }
 
+    /// What waits, in its order.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Delta<P>> {
+        let slots = self.slots.iter();
+        slots.flat_map(|slot| std::iter::once(&slot.first).chain(&slot.rest))
+    }
+
     /// Checks that the counters agree with what is queued.
     ///
     /// # Panics

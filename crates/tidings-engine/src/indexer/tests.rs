@@ -5,6 +5,7 @@ mod redo;
 mod replace;
 mod rules;
 mod threads;
+mod world;
 
 use tidings_api::Object;
 

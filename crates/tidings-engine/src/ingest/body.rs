@@ -7,7 +7,7 @@ use tidings_api::{
     frame::FrameDecoder,
     gzip::GzipDecoder,
     limits::Limits,
-    page::{PageDecoder, PageEnd},
+    page::{PageDecoder, PageEnd, PageError},
 };
 
 use crate::reflector::{Failure, FailureKind, Input};
@@ -83,7 +83,11 @@ impl Body {
         }
         match self.decoder {
             Decoder::Frames(frames) => frames.finish().map(|()| None).map_err(ended_early),
-            Decoder::Page(page) => page.finish().map(Some).map_err(ended_early),
+            Decoder::Page(page) => page.finish().map(Some).map_err(|error| match error {
+                PageError::Truncated { .. } => ended_early(error),
+                // It is whole, and not what it should be.
+                _ => undecodable(error.to_string()),
+            }),
         }
     }
 }

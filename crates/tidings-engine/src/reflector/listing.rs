@@ -54,6 +54,22 @@ impl Listing {
         }
     }
 
+    /// See `tests/fingerprint.rs`.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {:?} {} {} {}",
+            self.begun,
+            self.version,
+            self.limit,
+            self.token,
+            self.first_page,
+            self.items,
+            self.pages,
+            self.keyless
+        )
+    }
+
     /// Something came that could be any of the stored objects.
     pub(super) const fn proves_no_absence(&mut self) {
         self.keyless = true;
@@ -188,13 +204,12 @@ impl<P> Reflector<P> {
         };
         listing.last_progress = now;
         listing.remaining = remaining;
-        let Ok(version) = version else {
-            self.fail(
-                now,
-                WakeReason::Undecodable,
-                "the list has no resourceVersion",
-            );
-            return;
+        let version = match version {
+            Ok(version) => version,
+            Err(error) => {
+                let message = format!("the list has no usable version: {error}");
+                return self.fail(now, WakeReason::Undecodable, &message);
+            }
         };
         let version = listing.first_page.get_or_insert(version).clone();
         listing.pages += 1;

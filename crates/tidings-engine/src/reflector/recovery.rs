@@ -46,7 +46,7 @@ impl<P> Reflector<P> {
             Recovery::TooLargeVersion { retry_after } => {
                 self.handle_too_large(now, &message, retry_after);
             }
-            Recovery::Unauthorized => self.handle_unauthorized(now, &message),
+            Recovery::Unauthorized => self.handle_unauthorized(now, code, &message),
             Recovery::WatchListUnsupported => self.give_up_watch_list(now, &message),
         }
     }
@@ -149,9 +149,11 @@ impl<P> Reflector<P> {
         self.fail_after(now, WakeReason::TooLargeVersion, message, Some(wait));
     }
 
-    fn handle_unauthorized(&mut self, now: Instant, message: &str) {
+    /// The first one is met with the credential as it is now. One in a stream (`code` 200) is not: the
+    /// request was accepted, so that each such answer would be the first (F4).
+    fn handle_unauthorized(&mut self, now: Instant, code: u16, message: &str) {
         self.outputs.push_back(Output::ReloadCredentials);
-        if self.memory.credentials_reloaded {
+        if self.memory.credentials_reloaded || code == 200 {
             return self.fail(now, WakeReason::Unauthorized, message);
         }
         self.memory.credentials_reloaded = true;

@@ -4,6 +4,7 @@
 mod contract;
 mod failures;
 mod faults;
+mod fingerprint;
 mod lists;
 mod notation;
 mod watchdog;

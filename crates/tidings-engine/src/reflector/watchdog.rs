@@ -51,6 +51,16 @@ impl Watchdog {
         }
     }
 
+    /// See `tests/fingerprint.rs`.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> String {
+        match &self.probe {
+            Probe::None => "quiet".to_owned(),
+            Probe::Asked { .. } => "asked".to_owned(),
+            Probe::Answered { version, .. } => format!("answered {version}"),
+        }
+    }
+
     pub(super) const fn last_frame(&self) -> Instant {
         self.last_frame
     }

@@ -33,6 +33,13 @@ impl Watching {
         }
     }
 
+    /// See `tests/fingerprint.rs`.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> String {
+        let worked = self.received > 0;
+        format!("{worked} {} {}", self.unfit, self.watchdog.fingerprint())
+    }
+
     pub(super) fn accept(&mut self, now: Instant) {
         self.watchdog.handle_frame(now);
     }

@@ -15,6 +15,7 @@ use tidings_engine::{
     ingest::{Body as Content, Form, ProbeBody},
     reflector::FailureKind,
 };
+use tokio::time::Sleep;
 
 use super::Probed;
 use crate::transport::{Body, Opening, Purpose, Response, TransportFailure};
@@ -29,10 +30,11 @@ pub(super) enum Link {
         purpose: Purpose,
         limits: Limits,
     },
-    /// A refusal: its body is read as far as a Status may go.
+    /// A refusal: its body is read as far as a Status may go, and as long as it may take.
     Refused {
         response: Response,
         text: Vec<u8>,
+        late: Pin<Box<Sleep>>,
     },
     Open(Box<Stream>),
 }
@@ -110,18 +112,28 @@ impl Link {
                             *self = Self::Refused {
                                 response,
                                 text: Vec::new(),
+                                late: Box::pin(tokio::time::sleep(REFUSAL_WAIT)),
                             }
                         }
                     }
                 }
-                Self::Refused { response, text } => {
-                    let chunk = std::task::ready!(response.body.poll_chunk(context));
-                    if let Some(Ok(chunk)) = chunk
-                        && text.len() < REFUSAL_BYTES_MAX
-                    {
-                        let room = REFUSAL_BYTES_MAX - text.len();
-                        text.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                        continue;
+                Self::Refused {
+                    response,
+                    text,
+                    late,
+                } => {
+                    let is_late = late.as_mut().poll(context).is_ready();
+                    match response.body.poll_chunk(context) {
+                        Poll::Pending if !is_late => return Poll::Pending,
+                        Poll::Ready(Some(Ok(chunk)))
+                            if !is_late && text.len() < REFUSAL_BYTES_MAX =>
+                        {
+                            let room = REFUSAL_BYTES_MAX - text.len();
+                            text.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                            continue;
+                        }
+                        // The code alone says what to do: whatever more was to come is not waited for.
+                        Poll::Pending | Poll::Ready(_) => {}
                     }
                     let code = response.status;
                     let status = Box::new(Status::parse(code, text));
@@ -204,3 +216,5 @@ pub(super) async fn probe(opening: Opening, limits: Limits) -> Probed {
 
 /// Most bytes of a refusal's body that are read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
+/// How long a refusal's body may take once its head has come; it is usually in the same packet.
+const REFUSAL_WAIT: Duration = Duration::from_secs(5);

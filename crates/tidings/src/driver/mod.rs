@@ -7,6 +7,7 @@
 //! D1  Nothing is read while the pipeline does not want input: the back-pressure reaches the server.
 //! D2  A poll works for at most about `POLL_BUDGET`, then lets other tasks of the thread run.
 //! D3  Once the pipeline asks for another stream, nothing of the old one is fed any more.
+//! D4  A deadline, or a probe's answer, waits for no more than a batch of the stream.
 
 mod desk;
 mod link;
@@ -96,16 +97,17 @@ impl<P: Payload> Driver<P> {
                     Some(command) => self.desk.handle(&mut self.parts.pipeline, command),
                     None => break,
                 },
-                event = self.link.next(), if wants_input => {
-                    self.handle_link(event);
-                    self.read_on().await;
-                }
+                // Before the link (D4): whoever floods it would put off every deadline.
+                () = &mut alarm => self.feed(Input::Tick),
                 version = link::probed(&mut self.probe) => {
                     self.probe = None;
                     let answer = version.map_or(Input::ProbeFailed, Input::ProbeAnswered);
                     self.feed(answer);
                 }
-                () = &mut alarm => self.feed(Input::Tick),
+                event = self.link.next(), if wants_input => {
+                    self.handle_link(event);
+                    self.read_on().await;
+                }
                 () = std::future::ready(()), if more => {}
             }
             if waits {

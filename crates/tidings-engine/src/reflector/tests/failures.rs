@@ -167,6 +167,36 @@ fn pr_1_7_429_waits_as_told_and_keeps_its_version() {
     );
 }
 
+/// A request that is accepted and then refused in its stream, again and again: each time it looks like
+/// the first, and yet only a delay leads back (F4).
+#[test]
+fn inv_l3_pr_w11_a_401_in_a_stream_is_never_met_without_a_delay() {
+    check(
+        "
+            start
+            ok
+            ADDED a@7
+            initial-end 10
+            t=9s error 401 reason=Unauthorized
+            tick
+            ok
+            error 401 reason=Unauthorized
+            tick
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED a@7 -> a@7; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+            9.0    error 401 reason=Unauthorized -> reload-credentials; close; wake 9.8
+            9.8    tick -> WATCH rv=10; wake 139.8
+            9.8    ok -> wake 139.8
+            9.8    error 401 reason=Unauthorized -> reload-credentials; close; wake 11.8
+            11.8   tick -> WATCH rv=10; wake 141.8
+        "#]],
+    );
+}
+
 #[test]
 fn pr_1_7_401_loads_credentials_and_retries_once_at_once_then_backs_off() {
     check(
