@@ -328,6 +328,8 @@ impl World {
             && stored(&snapshot) == self.cluster.model.present(&informer.knobs)
             && informer.pipeline.depth() == 0
             && informer.pipeline.fanout().backlog() == 0
+            && !(informer.pipeline.fanout().handlers())
+                .any(|status| status.state == HandlerState::CatchingUp)
     }
 
     /// What an informer lacks.
