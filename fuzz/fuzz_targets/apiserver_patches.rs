@@ -9,21 +9,71 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use tidings_apiserver::{
     State,
-    state::{Admission, DeleteOptions, Part, Patch, Stored, Terms},
+    state::{Admission, DeleteOptions, FieldValidation, Part, Patch, Stored, Terms},
 };
 
 /// Few enough that patches meet what earlier ones made.
 const KEYS: [&str; 36] = [
-    "metadata", "spec", "status", "name", "namespace", "labels", "annotations", "finalizers",
-    "ownerReferences", "uid", "resourceVersion", "managedFields", "generation", "data",
-    "containers", "image", "ports", "containerPort", "protocol", "env", "value", "template",
-    "selector", "replicas", "type", "clusterIP", "conditions", "$patch", "$retainKeys",
-    "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "apiVersion", "kind",
-    "op", "path", "a",
+    "metadata",
+    "spec",
+    "status",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "uid",
+    "resourceVersion",
+    "managedFields",
+    "generation",
+    "data",
+    "containers",
+    "image",
+    "ports",
+    "containerPort",
+    "protocol",
+    "env",
+    "value",
+    "template",
+    "selector",
+    "replicas",
+    "type",
+    "clusterIP",
+    "conditions",
+    "$patch",
+    "$retainKeys",
+    "$setElementOrder/containers",
+    "$deleteFromPrimitiveList/finalizers",
+    "apiVersion",
+    "kind",
+    "op",
+    "path",
+    "a",
 ];
 const TEXTS: [&str; 22] = [
-    "", "o0", "o1", "a", "b", "default", "delete", "replace", "merge", "add", "remove", "test",
-    "copy", "move", "from", "v1", "Pod", "ConfigMap", "TCP", "/spec/containers/0", "/data/a", "/-",
+    "",
+    "o0",
+    "o1",
+    "a",
+    "b",
+    "default",
+    "delete",
+    "replace",
+    "merge",
+    "add",
+    "remove",
+    "test",
+    "copy",
+    "move",
+    "from",
+    "v1",
+    "Pod",
+    "ConfigMap",
+    "TCP",
+    "/spec/containers/0",
+    "/data/a",
+    "/-",
 ];
 const KINDS: [(&str, &str, &str); 4] = [
     ("", "v1", "configmaps"),
@@ -44,7 +94,9 @@ struct Step {
     document: Value,
     part: Part,
     manager: &'static str,
-    flags: [bool; 3],
+    force: bool,
+    dry_run: bool,
+    fields: FieldValidation,
 }
 
 #[derive(Debug)]
@@ -89,7 +141,13 @@ fn step(input: &mut Unstructured<'_>) -> Result<Step> {
         document,
         part: *input.choose(&[Part::Main, Part::Status, Part::Whole])?,
         manager: *input.choose(&["one", "two", "three"])?,
-        flags: input.arbitrary()?,
+        force: input.arbitrary()?,
+        dry_run: input.ratio(1, 8)?,
+        fields: *input.choose(&[
+            FieldValidation::Ignore,
+            FieldValidation::Strict,
+            FieldValidation::Warn,
+        ])?,
     })
 }
 
@@ -104,7 +162,12 @@ fn document(input: &mut Unstructured<'_>, kind: usize, name: &str) -> Result<Val
             "services" => "Service",
             _ => "Deployment",
         };
-        document["apiVersion"] = if plural == "deployments" { "apps/v1" } else { "v1" }.into();
+        document["apiVersion"] = if plural == "deployments" {
+            "apps/v1"
+        } else {
+            "v1"
+        }
+        .into();
         document["kind"] = kind_name.into();
         if !document["metadata"].is_object() {
             document["metadata"] = json!({});
@@ -120,7 +183,19 @@ fn json_patch(input: &mut Unstructured<'_>) -> Result<Value> {
         let mut path = String::new();
         for _ in 0..input.int_in_range(0..=4)? {
             path.push('/');
-            path.push_str(input.choose(&["0", "1", "-", "metadata", "labels", "data", "spec", "containers", "a", "name", "~1"])?);
+            path.push_str(input.choose(&[
+                "0",
+                "1",
+                "-",
+                "metadata",
+                "labels",
+                "data",
+                "spec",
+                "containers",
+                "a",
+                "name",
+                "~1",
+            ])?);
         }
         let op = *input.choose(&["add", "remove", "replace", "move", "copy", "test"])?;
         let from = *input.choose(&["/metadata", "/data", "/spec/containers", ""])?;
@@ -159,7 +234,11 @@ fn check(state: &State, stored: &Stored, key: &str) {
     let document: Value = serde_json::from_slice(&text).expect("a stored object is JSON");
     let metadata = &document["metadata"];
     assert_eq!(stored.key(), key);
-    assert_eq!(metadata["name"], key.rsplit('/').next().unwrap_or(key), "{document}");
+    assert_eq!(
+        metadata["name"],
+        key.rsplit('/').next().unwrap_or(key),
+        "{document}"
+    );
     let version = stored.resource_version().to_string();
     assert_eq!(metadata["resourceVersion"], version.as_str());
     assert!(stored.resource_version() <= state.resource_version());
@@ -175,31 +254,49 @@ fn check_managers(stored: &Stored) {
         return;
     };
     for manager in managers {
-        assert!(matches!(manager["operation"].as_str(), Some("Apply" | "Update")), "{manager}");
+        assert!(
+            matches!(manager["operation"].as_str(), Some("Apply" | "Update")),
+            "{manager}"
+        );
         assert!(manager["fieldsV1"].is_object(), "{manager}");
         assert!(manager["manager"].is_string(), "{manager}");
     }
-    let id = |it: &Value| format!("{} {} {}", it["manager"], it["operation"], it["subresource"]);
+    let id = |it: &Value| {
+        format!(
+            "{} {} {}",
+            it["manager"], it["operation"], it["subresource"]
+        )
+    };
     let mut ids: Vec<_> = managers.iter().map(id).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), managers.len(), "a manager stands twice: {document}");
+    assert_eq!(
+        ids.len(),
+        managers.len(),
+        "a manager stands twice: {document}"
+    );
 }
 
 fuzz_target!(|program: Program| {
     let mut state = State::new(1);
     for step in &program.0 {
         let (group, version, plural) = KINDS[step.kind];
-        let resource = state.resource(group, version, plural).expect("a kind of the table");
+        let resource = state
+            .resource(group, version, plural)
+            .expect("a kind of the table");
         let key = format!("default/{}", step.name);
-        let [dry_run, force, strict_fields] = step.flags;
         let terms = Terms {
             admission: Admission::Strict,
             manager: step.manager,
-            subresource: if step.part == Part::Status { "status" } else { "" },
-            force,
-            dry_run,
-            strict_fields,
+            subresource: if step.part == Part::Status {
+                "status"
+            } else {
+                ""
+            },
+            force: step.force,
+            dry_run: step.dry_run,
+            fields: step.fields,
+            duplicates: &[],
             now: 1_700_000_000,
         };
         let (rv, before) = (state.resource_version(), state.get(resource, &key).cloned());
@@ -212,7 +309,9 @@ fuzz_target!(|program: Program| {
                 state.update_with(resource, &key, step.document.clone(), step.part, &terms)
             }
             What::Delete => state.delete_with(resource, &key, &DeleteOptions::default(), &terms),
-            What::Patch(patch) => state.patch_with(resource, &key, *patch, &body, step.part, &terms),
+            What::Patch(patch) => {
+                state.patch_with(resource, &key, *patch, &body, step.part, &terms)
+            }
             What::Raw(patch, body) => {
                 state.patch_with(resource, &key, *patch, body, step.part, &terms)
             }
@@ -223,7 +322,7 @@ fuzz_target!(|program: Program| {
             (None, None) => true,
             _ => false,
         };
-        if dry_run || outcome.is_err() {
+        if step.dry_run || outcome.is_err() {
             assert!(is_same && state.resource_version() == rv, "W1: {step:?}");
             continue;
         }

@@ -60,7 +60,10 @@ impl Model {
             }
             return;
         }
-        if !matches!(op, Op::Added(_) | Op::Updated(_) | Op::Deleted(_) | Op::Bookmark) {
+        if !matches!(
+            op,
+            Op::Added(_) | Op::Updated(_) | Op::Deleted(_) | Op::Bookmark
+        ) {
             // A relist or a resync stands between what came before it and what comes after.
             self.slots.iter_mut().for_each(|(key, _)| *key = None);
         }
@@ -80,7 +83,11 @@ fn delta(op: &Op, version: u64, collides: bool) -> Option<Delta<()>> {
     let entry = |key: &u8| {
         let key = key % 8;
         let object = Object::bare("default", &format!("o{key}"), "uid", &version.to_string());
-        let hash = if collides { 1 } else { u64::from(key) << 57 | 7 };
+        let hash = if collides {
+            1
+        } else {
+            u64::from(key) << 57 | 7
+        };
         Entry::new(hash, object, Value::Decoded(()))
     };
     Some(match op {
@@ -102,7 +109,11 @@ fn delta(op: &Op, version: u64, collides: bool) -> Option<Delta<()>> {
 }
 
 fuzz_target!(|program: Program| {
-    let order = if program.per_key { Order::PerKey } else { Order::Arrival };
+    let order = if program.per_key {
+        Order::PerKey
+    } else {
+        Order::Arrival
+    };
     let depth_max = usize::from(program.depth_max);
     let mut fifo = DeltaFifo::new(order, depth_max);
     let mut model = Model::default();

@@ -100,7 +100,9 @@ fn list(snapshot: &Snapshot<String>) -> String {
 }
 
 fn under(snapshot: &Snapshot<String>, value: &str) -> String {
-    let found = snapshot.by_index("node", value).expect("the index is there");
+    let found = snapshot
+        .by_index("node", value)
+        .expect("the index is there");
     let mut lines: Vec<_> = found.map(line).collect();
     lines.sort_unstable();
     lines.join(" ")

@@ -29,7 +29,13 @@ fuzz_target!(|data: &[u8]| {
     // What the parsed values hide in their own Debug, nothing that is made of them may show.
     let hides = !format!("{config:?}").contains(CANARY);
     let mut contexts: Vec<Option<String>> = vec![None];
-    contexts.extend(config.contexts.iter().take(4).map(|named| Some(named.name.clone())));
+    contexts.extend(
+        config
+            .contexts
+            .iter()
+            .take(4)
+            .map(|named| Some(named.name.clone())),
+    );
     let mut kubeconfig = Kubeconfig::default();
     if let Err(error) = kubeconfig.merge(config, Path::new("folder/config")) {
         assert!(!hides || !format!("{error} {error:?}").contains(CANARY));

@@ -32,7 +32,7 @@ enum Step {
     Bookmark(u8, bool),
     Broken(bool),
     Ended,
-    Error(u8, bool),
+    Error(u8),
     Event(u8, u8, u8),
     Hold,
     Item(u8, u8),
@@ -63,12 +63,15 @@ struct World {
     applied: Option<ResourceVersion>,
     /// The last version in the epoch, if both can be compared.
     seen: Option<(u64, ResourceVersion)>,
+    shared_versions: bool,
     is_replacing: bool,
     at_once: u32,
 }
 
 fn version(index: u8) -> Option<&'static str> {
-    VERSIONS.get(usize::from(index) % (VERSIONS.len() + 1)).copied()
+    VERSIONS
+        .get(usize::from(index) % (VERSIONS.len() + 1))
+        .copied()
 }
 
 fn parsed(index: u8) -> Result<ResourceVersion, ResourceVersionError> {
@@ -117,7 +120,7 @@ impl World {
                 message: "broken".to_owned(),
             }),
             Step::Ended => Input::Ended,
-            Step::Error(code, _) => Input::ErrorEvent(status(*code)),
+            Step::Error(code) => Input::ErrorEvent(status(*code)),
             Step::Event(kind, key, rv) => {
                 let kind = match kind % 3 {
                     0 => EventKind::Added,
@@ -180,9 +183,13 @@ impl World {
             match self.reflector.poll_output() {
                 Output::Enqueue(delta) => self.enqueue(delta),
                 Output::Open(call) => {
-                    let is_page = matches!(&call, Call::List(list) if list.continue_token.is_some());
+                    let is_page =
+                        matches!(&call, Call::List(list) if list.continue_token.is_some());
                     self.at_once += u32::from(!is_page);
                     assert!(self.at_once <= AT_ONCE_MAX, "F4: too many requests at once");
+                    if let Call::Watch(options) = call {
+                        self.watches_from(options.resource_version);
+                    }
                 }
                 Output::Close | Output::ReloadCredentials | Output::Probe => {}
                 Output::Idle { wake_at } => {
@@ -192,6 +199,20 @@ impl World {
             }
         }
         self.reflector.check_invariants();
+    }
+
+    /// No watch skips what was not told. Where objects share versions, it begins before those of
+    /// the version at hand, and tells the later ones again.
+    fn watches_from(&mut self, from: Option<ResourceVersion>) {
+        let (Some(from), Some((epoch, last))) = (from, &mut self.seen) else {
+            return;
+        };
+        if *epoch == self.reflector.epoch() {
+            assert!(!last.is_before(&from), "INV-S2: from {from} after {last}");
+            if self.shared_versions {
+                *last = from;
+            }
+        }
     }
 
     fn enqueue(&mut self, delta: Delta<()>) {
@@ -208,11 +229,16 @@ impl World {
             _ => {}
         }
         let version = match &delta {
-            Delta::Added(entry) | Delta::Updated(entry) | Delta::Deleted(entry) => {
-                Some(entry.object.resource_version().expect("a version that was checked"))
-            }
+            Delta::Added(entry) | Delta::Updated(entry) | Delta::Deleted(entry) => Some(
+                entry
+                    .object
+                    .resource_version()
+                    .expect("a version that was checked"),
+            ),
             Delta::Bookmark(version) => Some(version.clone()),
-            Delta::Replaced(Replaced::End { resource_version, .. }) => Some(resource_version.clone()),
+            Delta::Replaced(Replaced::End {
+                resource_version, ..
+            }) => Some(resource_version.clone()),
             Delta::Replaced(_) | Delta::Sync => None,
         };
         if let Some(version) = version {
@@ -265,6 +291,7 @@ fuzz_target!(|program: Program| {
         waiting: 0,
         applied: None,
         seen: None,
+        shared_versions: program.shared_versions,
         is_replacing: false,
         at_once: 0,
     };

@@ -31,12 +31,20 @@ struct Input {
 
 /// The segments and the parameters of a request, decoded.
 fn taken_apart(text: &str) -> (Vec<String>, Vec<(String, String)>) {
-    assert!(text.is_ascii() && !text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#'));
+    assert!(
+        text.is_ascii()
+            && !text
+                .bytes()
+                .any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#')
+    );
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     assert!(!query.contains('?') && path.starts_with('/'), "{text}");
     let segments: Vec<_> = path[1..].split('/').map(decoded).collect();
     for segment in &segments {
-        assert!(!segment.is_empty() && segment != "." && segment != "..", "{text}");
+        assert!(
+            !segment.is_empty() && segment != "." && segment != "..",
+            "{text}"
+        );
     }
     let parameters = query.split('&').filter(|pair| !pair.is_empty());
     let parameters = parameters.map(|pair| {
@@ -64,7 +72,9 @@ fn decoded(text: &str) -> String {
 fn check_request(input: &Input, scope: &Scope) {
     let version = ResourceVersion::parse(&input.version).ok();
     let options = ListOptions {
-        version: version.clone().map_or(ListVersion::Consistent, ListVersion::Exact),
+        version: version
+            .clone()
+            .map_or(ListVersion::Consistent, ListVersion::Exact),
         limit: input.limit,
         continue_token: input.token.clone(),
     };
@@ -73,7 +83,10 @@ fn check_request(input: &Input, scope: &Scope) {
         send_initial_events: version.is_none(),
         timeout: Duration::from_secs(input.seconds.into()),
     };
-    let asked = [Request::list(scope, &options), Request::watch(scope, &watch)];
+    let asked = [
+        Request::list(scope, &options),
+        Request::watch(scope, &watch),
+    ];
     for request in asked.into_iter().flatten() {
         let (segments, parameters) = taken_apart(&request.path_and_query);
         let mut expected = vec![scope.resource.version(), scope.resource.plural()];
@@ -94,12 +107,21 @@ fn check_request(input: &Input, scope: &Scope) {
         assert_eq!(value("labelSelector"), input.labels);
         assert_eq!(value("fieldSelector"), input.fields);
         if value("watch").is_empty() {
-            assert_eq!(value("continue"), input.token.as_deref().unwrap_or_default());
+            assert_eq!(
+                value("continue"),
+                input.token.as_deref().unwrap_or_default()
+            );
         } else {
-            assert_eq!(value("resourceVersion"), version.as_ref().map_or("", |_| &input.version));
+            assert_eq!(
+                value("resourceVersion"),
+                version.as_ref().map_or("", |_| &input.version)
+            );
         }
     }
-    if let Ok(path) = scope.resource.object_path(scope.namespace.as_deref(), &input.name) {
+    if let Ok(path) = scope
+        .resource
+        .object_path(scope.namespace.as_deref(), &input.name)
+    {
         let (segments, _) = taken_apart(&path);
         assert_eq!(segments.last(), Some(&input.name));
     }

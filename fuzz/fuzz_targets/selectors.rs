@@ -19,7 +19,17 @@ struct Input {
 }
 
 const KEYS: [&str; 6] = ["app", "tier", "a.b/c", "x", "kubernetes.io/name", "n-1"];
-const VALUES: [&str; 9] = ["web", "", "7", "-3", "8", "a_b", "007", "9223372036854775807", "w.x"];
+const VALUES: [&str; 9] = [
+    "web",
+    "",
+    "7",
+    "-3",
+    "8",
+    "a_b",
+    "007",
+    "9223372036854775807",
+    "w.x",
+];
 
 fn word(words: &[&'static str], index: u8) -> &'static str {
     words[usize::from(index) % words.len()]
@@ -32,7 +42,11 @@ fn text(input: &Input) -> String {
     let condition = |(key, operator, values): &(u8, u8, Vec<u8>)| {
         let key = word(&KEYS, *key);
         let value = word(&VALUES, values.first().copied().unwrap_or_default());
-        let all: Vec<_> = values.iter().take(5).map(|value| word(&VALUES, *value)).collect();
+        let all: Vec<_> = values
+            .iter()
+            .take(5)
+            .map(|value| word(&VALUES, *value))
+            .collect();
         let all = all.join(", ");
         match operator % 9 {
             0 => key.to_owned(),
@@ -60,7 +74,9 @@ fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
         match requirement.operator() {
             LabelOperator::Exists => label.is_some(),
             LabelOperator::DoesNotExist => label.is_none(),
-            LabelOperator::Equals | LabelOperator::In => label.is_some_and(|it| values.contains(it)),
+            LabelOperator::Equals | LabelOperator::In => {
+                label.is_some_and(|it| values.contains(it))
+            }
             LabelOperator::NotEquals | LabelOperator::NotIn => {
                 !label.is_some_and(|it| values.contains(it))
             }
@@ -75,20 +91,37 @@ fuzz_target!(|input: Input| {
     let text = text(&input);
     let labels = input.labels.iter();
     let labels: BTreeMap<String, String> = labels
-        .map(|(key, value)| (word(&KEYS, *key).to_owned(), word(&VALUES, *value).to_owned()))
+        .map(|(key, value)| {
+            (
+                word(&KEYS, *key).to_owned(),
+                word(&VALUES, *value).to_owned(),
+            )
+        })
         .collect();
     match LabelSelector::parse(&text) {
         Ok(selector) => {
             let printed = selector.to_string();
-            assert_eq!(LabelSelector::parse(&printed).as_ref(), Ok(&selector), "{printed}");
+            assert_eq!(
+                LabelSelector::parse(&printed).as_ref(),
+                Ok(&selector),
+                "{printed}"
+            );
             let expected = selects(&selector, &labels);
             let lookup = |key: &str| labels.get(key).map(String::as_str);
             assert_eq!(selector.matches(lookup), expected, "{text}");
             let json = serde_json::to_string(&labels).expect("strings are JSON");
-            assert_eq!(selector.matches_labels_json(&json), expected, "{text} {json}");
+            assert_eq!(
+                selector.matches_labels_json(&json),
+                expected,
+                "{text} {json}"
+            );
             if let Some(json) = &input.json {
                 let read: BTreeMap<String, String> = serde_json::from_str(json).unwrap_or_default();
-                assert_eq!(selector.matches_labels_json(json), selects(&selector, &read), "{json}");
+                assert_eq!(
+                    selector.matches_labels_json(json),
+                    selects(&selector, &read),
+                    "{json}"
+                );
             }
         }
         Err(error) => assert!(error.at <= text.len() && error.to_string().len() < 1000),
@@ -96,7 +129,11 @@ fuzz_target!(|input: Input| {
     match FieldSelector::parse(&text) {
         Ok(selector) => {
             let printed = selector.to_string();
-            assert_eq!(FieldSelector::parse(&printed).as_ref(), Ok(&selector), "{printed}");
+            assert_eq!(
+                FieldSelector::parse(&printed).as_ref(),
+                Ok(&selector),
+                "{printed}"
+            );
             let lookup = |path: &str| labels.get(path).map(String::as_str);
             let expected = selector.terms().iter().all(|term| {
                 let field = lookup(term.path()).unwrap_or_default();
