@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
+use serde_json::json;
 use tidings_api::{
     Resource, ResourceVersion,
     options::{ListOptions, ListVersion, Scope, WatchOptions},
@@ -15,18 +16,105 @@ use tidings_api::{
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    resource: [String; 3],
-    namespace: Option<String>,
-    name: String,
-    labels: String,
-    fields: String,
-    version: String,
+    resource: [Text; 3],
+    namespace: Option<Text>,
+    name: Text,
+    labels: Text,
+    fields: Text,
+    version: Text,
     limit: Option<u32>,
-    token: Option<String>,
+    token: Option<Text>,
     seconds: u32,
-    code: u16,
-    retry_after: String,
-    body: Vec<u8>,
+    answer: Answer,
+}
+
+/// A text that means something in a URL, or any.
+#[derive(Arbitrary, Debug)]
+enum Text {
+    Known(u8),
+    Any(String),
+}
+
+/// A refusal.
+#[derive(Arbitrary, Debug)]
+struct Answer {
+    code: u8,
+    retry_after: Text,
+    reason: u8,
+    seconds: Option<i64>,
+    cause: u8,
+    /// A body of its own in place of the Status.
+    raw: Option<Vec<u8>>,
+}
+
+const WORDS: [&str; 24] = [
+    "",
+    ".",
+    "..",
+    "...",
+    "/",
+    "a/b",
+    "%2e%2e",
+    "a?b",
+    "a#b",
+    "a&b=c",
+    "a+b",
+    "a b",
+    "a\\b",
+    "pods",
+    "v1",
+    "apps",
+    "default",
+    "12",
+    "+30",
+    "99999999999",
+    "app in (a,b)",
+    "n=\u{e9}",
+    "\0",
+    "\r\nx: y",
+];
+const CODES: [u16; 16] = [
+    0, 200, 302, 400, 401, 403, 404, 406, 409, 410, 422, 429, 500, 503, 504, 65535,
+];
+const REASONS: [&str; 12] = [
+    "",
+    "Expired",
+    "Gone",
+    "Timeout",
+    "Forbidden",
+    "Conflict",
+    "AlreadyExists",
+    "TooManyRequests",
+    "ResourceVersionTooLarge",
+    "NamespaceTerminating",
+    "Too large resource version",
+    "Odd",
+];
+
+impl Text {
+    fn text(&self) -> &str {
+        match self {
+            Self::Known(index) => WORDS[usize::from(*index) % WORDS.len()],
+            Self::Any(text) => text,
+        }
+    }
+}
+
+impl Answer {
+    fn code(&self) -> u16 {
+        CODES[usize::from(self.code) % CODES.len()]
+    }
+
+    fn body(&self) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone();
+        }
+        let reason = |index: u8| REASONS[usize::from(index) % REASONS.len()];
+        let cause = json!({ "reason": reason(self.cause), "message": reason(self.cause) });
+        let details = json!({ "retryAfterSeconds": self.seconds, "causes": [cause] });
+        let status = json!({ "reason": reason(self.reason), "details": details });
+        status.to_string().into_bytes()
+    }
 }
 
 /// The segments and the parameters of a request, decoded.
@@ -70,13 +158,14 @@ fn decoded(text: &str) -> String {
 }
 
 fn check_request(input: &Input, scope: &Scope) {
-    let version = ResourceVersion::parse(&input.version).ok();
+    let token = input.token.as_ref().map(Text::text);
+    let version = ResourceVersion::parse(input.version.text()).ok();
     let options = ListOptions {
         version: version
             .clone()
             .map_or(ListVersion::Consistent, ListVersion::Exact),
         limit: input.limit,
-        continue_token: input.token.clone(),
+        continue_token: token.map(str::to_owned),
     };
     let watch = WatchOptions {
         resource_version: version.clone(),
@@ -104,49 +193,36 @@ fn check_request(input: &Input, scope: &Scope) {
             assert!(found.next().is_none(), "{name} twice");
             value.unwrap_or_default()
         };
-        assert_eq!(value("labelSelector"), input.labels);
-        assert_eq!(value("fieldSelector"), input.fields);
+        assert_eq!(value("labelSelector"), input.labels.text());
+        assert_eq!(value("fieldSelector"), input.fields.text());
         if value("watch").is_empty() {
-            assert_eq!(
-                value("continue"),
-                input.token.as_deref().unwrap_or_default()
-            );
+            assert_eq!(value("continue"), token.unwrap_or_default());
         } else {
-            assert_eq!(
-                value("resourceVersion"),
-                version.as_ref().map_or("", |_| &input.version)
-            );
+            let version = version.as_ref().map_or("", |_| input.version.text());
+            assert_eq!(value("resourceVersion"), version);
         }
     }
-    if let Ok(path) = scope
+    let path = scope
         .resource
-        .object_path(scope.namespace.as_deref(), &input.name)
-    {
+        .object_path(scope.namespace.as_deref(), input.name.text());
+    if let Ok(path) = path {
         let (segments, _) = taken_apart(&path);
-        assert_eq!(segments.last(), Some(&input.name));
+        assert_eq!(segments.last().map(String::as_str), Some(input.name.text()));
     }
 }
 
-fuzz_target!(|input: Input| {
-    let [group, version, plural] = &input.resource;
-    if let Ok(resource) = Resource::new(group, version, plural) {
-        let scope = Scope {
-            resource,
-            namespace: input.namespace.clone(),
-            label_selector: input.labels.clone(),
-            field_selector: input.fields.clone(),
-        };
-        check_request(&input, &scope);
-    }
-    let header = parse_retry_after(&input.retry_after);
+fn check_refusal(answer: &Answer) {
+    let header = parse_retry_after(answer.retry_after.text());
     if let Some(wait) = header {
-        let digits = input.retry_after.trim().trim_start_matches('+');
+        let text = answer.retry_after.text().trim();
+        let digits = text.trim_start_matches('+');
         assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
         assert_eq!(wait.subsec_nanos(), 0);
     }
-    let status = Status::parse(input.code, &input.body);
+    let (code, body) = (answer.code(), answer.body());
+    let status = Status::parse(code, &body);
     for asked in [Asked::List, Asked::Watch, Asked::WatchList] {
-        match recovery(asked, input.code, &status, header) {
+        match recovery(asked, code, &status, header) {
             Recovery::ServerTrouble { retry_after }
             | Recovery::Throttled { retry_after }
             | Recovery::TooLargeVersion { retry_after } => {
@@ -155,6 +231,20 @@ fuzz_target!(|input: Input| {
             _ => {}
         }
     }
-    let kind = refusal(input.code, &status);
+    let kind = refusal(code, &status);
     assert!(!kind.may_have_acted() || kind.is_retriable());
+}
+
+fuzz_target!(|input: Input| {
+    let [group, version, plural] = &input.resource;
+    if let Ok(resource) = Resource::new(group.text(), version.text(), plural.text()) {
+        let scope = Scope {
+            resource,
+            namespace: input.namespace.as_ref().map(|it| it.text().to_owned()),
+            label_selector: input.labels.text().to_owned(),
+            field_selector: input.fields.text().to_owned(),
+        };
+        check_request(&input, &scope);
+    }
+    check_refusal(&input.answer);
 });
