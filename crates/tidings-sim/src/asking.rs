@@ -109,6 +109,7 @@ fn forget(times: &mut VecDeque<Instant>, now: Instant) {
 /// Shorter streams count as short, by the reflector's own default.
 const SHORT: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(300);
-/// A backoff that begins anew makes some ten requests in that time, twice that with its fallbacks.
-const REQUESTS_MAX: usize = 40;
+/// A backoff that begins anew makes some ten requests in that time, twice that with its fallbacks; a
+/// version of the future is asked for every second, half a minute long, and that may come twice (pr-L6).
+const REQUESTS_MAX: usize = 90;
 const REQUESTS_EACH: usize = 4;

@@ -52,6 +52,7 @@ impl Writers {
     }
 
     /// Writes so far: accepted, and failed or without an answer.
+    #[cfg(feature = "soak")]
     pub(crate) fn tally(&self) -> (usize, usize) {
         (
             self.tally.accepted.load(Relaxed),

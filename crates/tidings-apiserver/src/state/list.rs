@@ -320,6 +320,9 @@ impl Snapshot {
         let mut walk = self.walk();
         while let Some(object) = walk.next() {
             if self.limit > 0 && items.len() == self.limit {
+                if self.selection.is_of_one(&self.row) {
+                    break;
+                }
                 // pr-L13: with a selector the rest is not counted, nor is it looked at: that there is any is
                 // enough.
                 left = 1;

@@ -302,6 +302,12 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// Whether it names one object, so that nothing can follow it.
+    pub(crate) fn is_of_one(&self, row: &KindRow) -> bool {
+        let is_placed = self.namespace.is_some() || !row.namespaced;
+        is_placed && self.fields.exact("metadata.name").is_some()
+    }
+
     fn matches_labels(&self, object: &Stored) -> bool {
         let has = |pair: &String| object.labels.contains(pair.as_str());
         self.pairs.iter().all(has)

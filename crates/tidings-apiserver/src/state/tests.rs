@@ -273,6 +273,21 @@ fn pr_l13_with_a_selector_the_rest_is_not_counted() {
     assert_eq!(bench.line(&query), "rv=6 c@4 d@5");
 }
 
+/// Nothing can follow it: there it is read by its key.
+#[test]
+fn pr_l13_a_list_of_one_name_in_one_namespace_is_over_with_it() {
+    let bench = bench("a b c d");
+    let mut query = page(1, "");
+    query.field_selector = "metadata.name=b".to_owned();
+    assert_eq!(
+        bench.line(&query),
+        "rv=5 b@3 ..",
+        "other namespaces may have one"
+    );
+    query.namespace = Some("default".to_owned());
+    assert_eq!(bench.line(&query), "rv=5 b@3");
+}
+
 #[test]
 fn pr_l17_pr_l18_typed_lists_begin_with_metadata_and_custom_ones_end_with_it() {
     let mut bench = bench("a");

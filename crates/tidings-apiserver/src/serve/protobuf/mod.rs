@@ -72,9 +72,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, ProtobufError> {
         "DeleteOptions" => "meta.DeleteOptions".to_owned(),
         kind => format!("{package}.{kind}"),
     };
-    // Definitions have no protobuf here.
-    let found = message(&name).filter(|_| package != "apiextensions");
-    let message = found.ok_or_else(|| ProtobufError::UnknownKind(kind.clone()))?;
+    let message = message(&name).ok_or_else(|| ProtobufError::UnknownKind(kind.clone()))?;
     let mut document = Map::new();
     read(message, raw, DEPTH_MAX, &mut document)?;
     document.insert("apiVersion".to_owned(), api_version.into());
@@ -184,11 +182,37 @@ fn value(kind: Kind, wire: &Wire<'_>, depth: usize) -> Result<Value, ProtobufErr
             read(message, bytes, depth, &mut document)?;
             Ok(document.into())
         }
-        // Only definitions have them.
-        Kind::Bool | Kind::Float | Kind::Int32 | Kind::Int64 | Kind::MessageOrOther(_) => {
-            Err(ProtobufError::Malformed)
+        Kind::Float => float(bytes),
+        Kind::MessageOrOther(name) => schema_or_other(name, bytes, depth),
+        Kind::Bool | Kind::Int32 | Kind::Int64 => Err(ProtobufError::Malformed),
+    }
+}
+
+/// A bound of a schema. What has no fraction shows none, as in Go's JSON.
+fn float(bytes: &[u8]) -> Result<Value, ProtobufError> {
+    let bytes: [u8; 8] = bytes.try_into().map_err(|_| ProtobufError::Malformed)?;
+    let text = f64::from_le_bytes(bytes).to_string();
+    // An infinity, or what is no number, cannot be written in JSON.
+    serde_json::from_str(&text).map_err(|_| ProtobufError::Malformed)
+}
+
+/// The three types of definitions that JSON writes as one thing or another: a schema or a list of schemas,
+/// and a schema or a bool, which is always sent.
+fn schema_or_other(name: &'static str, bytes: &[u8], depth: usize) -> Result<Value, ProtobufError> {
+    let (mut allows, mut schema, mut others) = (None, None, Vec::new());
+    for field in Fields(bytes) {
+        match field? {
+            (1, Wire::Number(flag)) => allows = Some(flag != 0),
+            (1, wire) => schema = Some(value(Kind::Message(name), &wire, depth)?),
+            (2, wire) => others.push(value(Kind::Message(name), &wire, depth)?),
+            _ => {}
         }
     }
+    Ok(match (allows, schema) {
+        (Some(allows), _) => others.pop().unwrap_or_else(|| allows.into()),
+        (None, Some(schema)) => schema,
+        (None, None) => others.into(),
+    })
 }
 
 fn int_or_string(bytes: &[u8]) -> Result<Value, ProtobufError> {

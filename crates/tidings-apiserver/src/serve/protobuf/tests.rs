@@ -7,11 +7,20 @@ const NAMESPACE: &[u8] =
     b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x1b\x0a\x13\x0a\x03zed\x12\0\x1a\0\"\0*\0\
     2\08\0B\0\x12\0\x1a\x02\x0a\0\x1a\0\"\0";
 
-/// A field of bytes; all that is written here is shorter than 128.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
-    out.extend_from_slice(bytes);
+/// Seven bits a byte, the low ones first.
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number >= 0x80 {
+        out.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    out.push(u8::try_from(number).unwrap());
     out
+}
+
+/// A field of bytes.
+fn field(number: usize, bytes: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(bytes.len()), bytes.to_vec()].concat()
 }
 
 fn enveloped(api_version: &str, kind: &str, object: &[u8]) -> Vec<u8> {
@@ -61,11 +70,8 @@ fn fields_take_their_shapes() {
 }
 
 #[test]
-fn every_served_built_in_kind_but_definitions_has_a_message() {
-    for row in crate::kind::built_in()
-        .iter()
-        .filter(|row| row.kind != "CustomResourceDefinition")
-    {
+fn every_served_built_in_kind_has_a_message() {
+    for row in crate::kind::built_in() {
         let body = enveloped(&row.api_version(), &row.kind, &field(1, &field(1, b"x")));
         assert_eq!(
             parse(&body).unwrap()["metadata"]["name"],
@@ -74,11 +80,57 @@ fn every_served_built_in_kind_but_definitions_has_a_message() {
             row.kind
         );
     }
-    let definition = enveloped("apiextensions.k8s.io/v1", "CustomResourceDefinition", b"");
-    assert!(matches!(
-        parse(&definition),
-        Err(ProtobufError::UnknownKind(_))
-    ));
+}
+
+/// The schema of a definition, read as the real type of its field is.
+fn schema(bytes: &[u8]) -> Result<Value, ProtobufError> {
+    let message = message("apiextensions.JSONSchemaProps").unwrap();
+    let mut document = Map::new();
+    read(message, bytes, DEPTH_MAX, &mut document)?;
+    Ok(document.into())
+}
+
+#[test]
+fn a_schema_in_protobuf_has_numbers_and_what_is_one_thing_or_another() {
+    let text = field(5, b"string");
+    let bound = |number: u8, value: f64| [&[number << 3 | 1], &value.to_le_bytes()[..]].concat();
+    let cases = [
+        (bound(9, 2.5), json!({ "maximum": 2.5 })),
+        // Optional, so that nothing is something; and without a fraction none is shown.
+        (bound(11, 0.0), json!({ "minimum": 0 })),
+        (bound(11, -3.0), json!({ "minimum": -3 })),
+        (
+            field(8, &field(1, b"{\"a\":1}")),
+            json!({ "default": { "a": 1 } }),
+        ),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(schema(&bytes).unwrap(), expected);
+    }
+    let cases = [
+        (
+            field(24, &field(1, &text)),
+            json!({ "items": { "type": "string" } }),
+        ),
+        (
+            field(24, &[field(2, &text), field(2, &text)].concat()),
+            json!({ "items": [{ "type": "string" }, { "type": "string" }] }),
+        ),
+        (
+            field(30, &[1 << 3, 0]),
+            json!({ "additionalProperties": false }),
+        ),
+        (
+            field(30, &[&[1 << 3, 1][..], &field(2, &text)].concat()),
+            json!({ "additionalProperties": { "type": "string" } }),
+        ),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(schema(&bytes).unwrap(), expected);
+    }
+    assert_eq!(schema(&bound(9, f64::NAN)), Err(ProtobufError::Malformed));
+    let nested = (0..DEPTH_MAX).fold(text, |inner, _| field(28, &inner));
+    assert_eq!(schema(&nested), Err(ProtobufError::TooDeep));
 }
 
 #[test]
@@ -100,7 +152,6 @@ fn bodies_that_nobody_should_send_are_refused() {
     ]
     .concat();
     assert_eq!(parse(&endless), Err(ProtobufError::Malformed));
-    // meta.OwnerReference cannot nest; a JSON schema's message is not served, so depth is tried on the reader.
     let message = message("meta.ObjectMeta").unwrap();
     assert_eq!(
         read(message, b"", 0, &mut Map::new()),
