@@ -3,19 +3,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
 use tidings_api::{
     limits::Limits,
-    scan::{Item, Progress, Scan},
+    scan::{Progress, Scan},
 };
 
 mod common;
 
-fn scan_in_steps(text: &[u8], step: usize) -> Option<(usize, String)> {
+/// Scans the text as it grows by one chunk after the other.
+fn scan(text: &[u8], chunks: &[&[u8]]) -> Option<(usize, String)> {
     let mut scan = Scan::new(&Limits::default());
     let mut upto = 0;
-    while upto < text.len() {
-        upto = text.len().min(upto + step);
+    for chunk in chunks {
+        upto += chunk.len();
         if let Progress::Done(len) = scan.advance(&text[..upto]) {
             return Some((len, common::line(&scan.item(&text[..len], None))));
         }
@@ -24,56 +24,21 @@ fn scan_in_steps(text: &[u8], step: usize) -> Option<(usize, String)> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((step, text)) = common::cuts(data) else {
+    let Some((step, bytes)) = common::cuts(data) else {
         return;
     };
-    let whole = scan_in_steps(text, usize::MAX >> 1);
-    assert_eq!(scan_in_steps(text, step), whole);
-    let Ok(mut value) = serde_json::from_slice::<Value>(text) else {
+    common::same_at_any_cut(bytes, step, |chunks| scan(bytes, chunks));
+    let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    // An object that is sound for serde_json ends where its text ends, white space aside.
-    if !value.is_object() || !text.starts_with(b"{") {
+    if !text.starts_with('{') || !common::is_document(text) {
         return;
     }
+    // An object that is sound for serde_json ends where its text ends, white space aside.
     let mut scan = Scan::new(&Limits::default());
-    let Progress::Done(len) = scan.advance(text) else {
+    let Progress::Done(len) = scan.advance(bytes) else {
         panic!("a whole object has an end");
     };
-    assert!(text[len..].iter().all(u8::is_ascii_whitespace));
-    let Item::Usable(scanned) = scan.item(&text[..len], None) else {
-        let name = value["metadata"]["name"].as_str().unwrap_or_default();
-        let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
-        let is_long = [name, namespace, value["kind"].as_str().unwrap_or_default()]
-            .iter()
-            .any(|text| text.len() > 100);
-        let is_bad = name.is_empty() || name.contains('/') || namespace.contains('/');
-        assert!(is_bad || is_long || text.len() > 1_000, "{scan:?}");
-        return;
-    };
-    let meta = &value["metadata"];
-    assert_eq!(scanned.name(), meta["name"]);
-    assert_eq!(
-        scanned.namespace(),
-        meta["namespace"].as_str().unwrap_or_default()
-    );
-    assert_eq!(scanned.uid(), meta["uid"].as_str().unwrap_or_default());
-    let version = meta["resourceVersion"].as_str().unwrap_or_default();
-    assert_eq!(scanned.resource_version(), version);
-    assert_eq!(scanned.kind().as_deref(), value["kind"].as_str());
-    // Without equal keys, the rest is the document less managedFields.
-    let less: Value = serde_json::from_str(&scanned.json_pieces().concat()).expect("still sound");
-    if less["metadata"].get("managedFields").is_none()
-        && let Some(meta) = value["metadata"].as_object_mut()
-    {
-        meta.remove("managedFields");
-        let count = |key: &[u8]| {
-            text.windows(key.len())
-                .filter(|found| *found == key)
-                .count()
-        };
-        if count(b"metadata") == 1 && count(b"\\u") == 0 {
-            assert_eq!(less, value);
-        }
-    }
+    assert!(bytes[len..].iter().all(u8::is_ascii_whitespace));
+    common::check_item(&scan.item(&bytes[..len], None), &text[..len], None, 0);
 });

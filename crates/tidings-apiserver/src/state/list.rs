@@ -132,8 +132,9 @@ impl Page {
         true
     }
 
-    /// The body in pieces of about `bytes`, so that it need not be built whole.
+    /// The body in pieces of about `bytes`, at least one, so that it need not be built whole.
     pub fn chunks(self, bytes: usize) -> impl Iterator<Item = Vec<u8>> {
+        let bytes = bytes.max(1);
         let mut items = self.items.into_iter();
         let (mut head, mut tail) = (Some(self.head), Some(self.tail));
         let mut is_first = true;

@@ -321,6 +321,17 @@ fn pr_l17_pr_l18_typed_lists_begin_with_metadata_and_custom_ones_end_with_it() {
     assert!(custom.ends_with(tail), "{custom}");
 }
 
+/// A piece of no bytes would end the body before its items.
+#[test]
+fn a_list_in_pieces_of_no_bytes_is_whole() {
+    let bench = bench("a b");
+    let body = |bytes| {
+        let page = bench.state.list(bench.resource, &ListQuery::default());
+        page.unwrap().chunks(bytes).flatten().collect::<Vec<u8>>()
+    };
+    assert_eq!(body(0), body(1 << 20));
+}
+
 #[test]
 fn pr_l19_an_empty_list_has_empty_items() {
     assert_eq!(bench("").line(&at("")), "rv=1");

@@ -187,7 +187,10 @@ impl<P> Reflector<P> {
     /// An object went away while the initial events still came (servers before 1.32, cg-V1).
     pub(super) fn handle_initial_removal(&mut self, now: Instant, received: Received<P>) {
         match received {
-            Received::Entry(entry) => self.enqueue(Delta::Replaced(Replaced::Removed(entry))),
+            Received::Entry(entry) if self.has_list_begun() => {
+                self.enqueue(Delta::Replaced(Replaced::Removed(entry)));
+            }
+            Received::Entry(_) => {}
             Received::Keyless => self.handle_item(now, Received::Keyless),
         }
     }
@@ -202,6 +205,10 @@ impl<P> Reflector<P> {
         let Phase::Listing(listing) = &mut self.phase else {
             return;
         };
+        // An end without a beginning would sweep the store.
+        if !listing.begun {
+            return;
+        }
         listing.last_progress = now;
         listing.remaining = remaining;
         let version = match version {
@@ -311,11 +318,13 @@ impl<P> Reflector<P> {
 
     /// Takes back a list that has begun (F3).
     pub(super) fn abort_list(&mut self) {
-        if let Phase::Listing(listing) | Phase::WatchListing(listing) = &self.phase
-            && listing.begun
-        {
+        if self.has_list_begun() {
             self.enqueue(Delta::Replaced(Replaced::Abort));
         }
+    }
+
+    fn has_list_begun(&self) -> bool {
+        matches!(&self.phase, Phase::Listing(listing) | Phase::WatchListing(listing) if listing.begun)
     }
 
     /// A WatchList failed in a way that another attempt may cure; after a few, lists are used.

@@ -610,3 +610,49 @@ fn inv_s4_a_watch_list_below_our_version_opens_an_epoch() {
         "#]],
     );
 }
+
+/// An end without a beginning, of a request that was given up, would sweep the store (F3).
+#[test]
+fn an_end_of_a_page_before_the_answer_is_of_no_list() {
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
+    check_with(
+        config,
+        "
+            start
+            page rv=9 a@7
+            page rv=9 a@7 continue=T1
+            ok
+            page rv=10 b@8
+        ",
+        expect![[r#"
+            0.0    start -> LIST limit=500 rv=''; wake 60.0
+            0.0    page rv=9 a@7 -> wake 60.0
+            0.0    page rv=9 a@7 continue=T1 -> wake 60.0
+            0.0    ok -> replace{; wake 60.0
+            0.0    page rv=10 b@8 -> b@8; } rv=10 epoch=0; WATCH rv=10; wake 130.0
+        "#]],
+    );
+}
+
+#[test]
+fn a_removal_before_the_answer_is_of_no_list() {
+    check(
+        "
+            start
+            DELETED a@7
+            ok
+            ADDED b@8
+            initial-end 10
+        ",
+        expect![[r#"
+            0.0    start -> WATCHLIST rv=''; wake 30.0
+            0.0    DELETED a@7 -> wake 30.0
+            0.0    ok -> replace{; wake 30.0
+            0.0    ADDED b@8 -> b@8; wake 10.0
+            0.0    initial-end 10 -> } rv=10 epoch=0; wake 130.0
+        "#]],
+    );
+}
