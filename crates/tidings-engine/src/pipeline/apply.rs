@@ -21,9 +21,9 @@ impl<P: Clone> Pipeline<P> {
         let mut batch = std::mem::take(&mut self.batch);
         let popped = self.fifo.pop_batch(self.config.batch_max, &mut batch);
         // A resync is the pipeline's own: the reflector does not wait for it.
-        let own = batch.iter().filter(|delta| matches!(delta, Delta::Sync));
-        let own = own.count() as u64;
+        let mut own = 0;
         for delta in batch.drain(..) {
+            own += u64::from(matches!(delta, Delta::Sync));
             self.apply(now, delta);
         }
         self.batch = batch;

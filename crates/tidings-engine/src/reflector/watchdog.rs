@@ -56,7 +56,7 @@ impl Watchdog {
     pub(super) fn fingerprint(&self) -> String {
         match &self.probe {
             Probe::None => "quiet".to_owned(),
-            Probe::Asked { .. } => "asked".to_owned(),
+            Probe::Asked { known, .. } => format!("asked {known:?}"),
             Probe::Answered { version, .. } => format!("answered {version}"),
         }
     }
