@@ -280,12 +280,14 @@ pub const fn is_accepted(code: u16) -> bool {
 }
 
 /// The wait that a refusal asks for, from its header or its body, at most [`RETRY_AFTER_MAX`] (pr-S6).
+/// No time at all is no wait: whoever took it for one would ask again at once, and for ever.
 #[must_use]
 pub fn retry_after_of(status: &Status, header: Option<Duration>) -> Option<Duration> {
     let in_body = match status.details.retry_after_seconds {
         0 => None,
         seconds => Some(Duration::from_secs(u64::from(seconds))),
     };
+    let header = header.filter(|wait| !wait.is_zero());
     header.or(in_body).map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 

@@ -137,6 +137,14 @@ fn pr_s6_inv_l5_a_wait_is_read_from_header_or_body_and_capped() {
     assert_eq!(wait(parse_retry_after("1000000000")), throttled(60));
     assert_eq!(parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT"), None);
     assert_eq!(parse_retry_after("-1"), None);
+    // No wait at all is no invitation to ask at once.
+    let zero = parse_retry_after("0");
+    assert_eq!(wait(zero), throttled(7));
+    let backoff = Recovery::Throttled { retry_after: None };
+    assert_eq!(
+        recovery(Asked::Watch, 429, &Status::default(), zero),
+        backoff
+    );
 }
 
 #[test]
