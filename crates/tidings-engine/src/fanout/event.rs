@@ -39,7 +39,8 @@ pub enum Event<'a, P> {
         /// Its last state.
         last: &'a Entry<P>,
         /// Whether that is known to be the final one: not when a relist found it missing (a
-        /// tombstone, client-go's DeletedFinalStateUnknown).
+        /// tombstone, client-go's DeletedFinalStateUnknown), nor when what the server sent cannot be
+        /// decoded.
         is_final_state_known: bool,
     },
     /// The object's present version cannot be decoded; its last good value, if any, still counts.
@@ -120,8 +121,9 @@ impl<P: Clone> Change<P> {
             Self::Added(new) => (None, new),
             Self::Removed { old, last } => {
                 if is_known(&old) {
+                    let last = last.as_ref().filter(is_known);
                     handle(Event::Deleted {
-                        last: last.as_ref().filter(is_known).unwrap_or(old),
+                        last: last.unwrap_or(old),
                         is_final_state_known: last.is_some(),
                     });
                 }

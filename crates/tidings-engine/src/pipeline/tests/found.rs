@@ -34,6 +34,17 @@ fn inv_s6_a_late_handler_is_told_the_last_good_value_of_a_poisoned_object() {
     assert_eq!(early.take(), told);
 }
 
+/// It was told as if the last good state had been the final one.
+#[test]
+fn inv_s6_a_deletion_whose_last_state_cannot_be_decoded_does_not_claim_to_know_it() {
+    for (end, told) in [("a@3", "delete a@3"), ("a@3!", "delete a@2 tombstone")] {
+        let (mut rig, log) = Rig::synced(&["a@1"], 1);
+        rig.modified("a@2");
+        rig.deleted(end);
+        assert_eq!(log.take(), ["add a@1 initial", "update a@1 -> a@2", told]);
+    }
+}
+
 /// A handler that panics once, at its first deletion.
 fn panics_once(log: &Log) -> Box<dyn Handler<u64>> {
     let mut inner = log.handler();
