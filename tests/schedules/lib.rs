@@ -1,38 +1,61 @@
-//! The workqueue's waiting, run through the orders of its steps: exhaustively by loom, at random by
-//! shuttle.
+//! The files in which threads meet, mounted over a checker's locks, and the scenarios for them.
 //!
-//! Does not test what the queue decides (the engine's tests do), timers (time is handed in: a clock
-//! stands at an instant, alarms up to it ring at once, later ones never) or the futures around it.
-//!
-//! What is run is `crates/tidings/src/workqueue/shared.rs` itself, compiled twice with other locks.
-//! Somebody who is left asleep is a deadlock, which both find.
-//!
-//! Each of these mutants of that file was made, and the test beside it failed, under both checkers where
-//! it has threads:
-//!
-//! | mutant | found by |
-//! |---|---|
-//! | `give_up` does not settle | `who_gives_up_hands_on` |
-//! | `poll_get` does not settle after a key | `an_earlier_delay_moves_the_alarm` |
-//! | `take_all` wakes one drain | `two_drains_both_end` |
-//! | `shut_down` takes one off the list | `a_shutdown_ends_drains` |
-//! | `leave` does not clear the timekeeper | `the_time_is_kept_when_its_keeper_gives_up` |
-//! | `settle` appoints no new timekeeper | `the_time_is_kept_when_its_keeper_gives_up` |
-//! | `settle` does not wake it for an earlier delay | `an_earlier_delay_moves_the_alarm` |
-//! | `settle` looks at workers alone, or not at the end of a drain | `a_drain_ends_when_everything_is_done` |
-//! | `leave` does not count who was on its way | `two_additions_wake_two_workers` |
-//! | `poll_drained` does not know a shutdown | `a_shutdown_ends_drains` |
-//! | `take_one` takes the timekeeper alone | `two_keys_wake_two_workers` |
-//! | a wake-up for each key; a wake-up that is not handed on; a timekeeper is sought while one comes | `one_is_woken_at_a_time` |
-//!
-//! That `take` and `take_all` clear the timekeeper is not needed, and no test can miss it: who was
-//! taken clears it when it looks or gives up. It keeps the field's meaning, somebody on the list.
-//!
-//! Excluded from the workspace, so that neither checker reaches its lock file:
-//! `cargo test --manifest-path tests/schedules/Cargo.toml`.
-//! Source: H1..H4 in the file; rules cg-W1, cg-W5, cg-W6, cg-D3.
+//! Does not run anything: `tests.rs` does. README.md says what is tested, and which broken lines were
+//! found out. Two packages have this root, one for each checker, as a mounted file says `crate::` where
+//! it means the crate that it stands in.
 
-#![cfg(test)]
+#![expect(dead_code, reason = "the scenarios use a part of what is mounted")]
 
-mod over_loom;
-mod over_shuttle;
+// Mounted files of the facade name the engine by its own name.
+extern crate self as tidings_engine;
+
+#[cfg(feature = "loom")]
+#[path = "loom/checker.rs"]
+pub mod checker;
+#[cfg(feature = "shuttle")]
+#[path = "shuttle/checker.rs"]
+pub mod checker;
+
+mod channels;
+pub mod scenarios;
+mod sync;
+
+// The engine, without its own `sync`.
+#[path = "../../crates/tidings-engine/src/delta.rs"]
+pub mod delta;
+#[path = "../../crates/tidings-engine/src/delta_fifo/mod.rs"]
+pub mod delta_fifo;
+#[path = "../../crates/tidings-engine/src/entry.rs"]
+pub mod entry;
+#[path = "../../crates/tidings-engine/src/fanout/mod.rs"]
+pub mod fanout;
+#[path = "../../crates/tidings-engine/src/indexer/mod.rs"]
+pub mod indexer;
+#[path = "../../crates/tidings-engine/src/ingest/mod.rs"]
+pub mod ingest;
+#[path = "../../crates/tidings-engine/src/pages/mod.rs"]
+pub mod pages;
+#[path = "../../crates/tidings-engine/src/payload.rs"]
+pub mod payload;
+#[path = "../../crates/tidings-engine/src/pipeline/mod.rs"]
+pub mod pipeline;
+#[path = "../../crates/tidings-engine/src/reflector/mod.rs"]
+pub mod reflector;
+#[path = "../../crates/tidings-engine/src/view.rs"]
+pub mod view;
+#[path = "../../crates/tidings-engine/src/workqueue/mod.rs"]
+pub mod workqueue;
+
+// What of the facade meets other threads.
+#[path = "../../crates/tidings/src/driver/desk.rs"]
+mod desk;
+#[path = "../../crates/tidings/src/error.rs"]
+mod error;
+#[path = "../../crates/tidings/src/workqueue/shared.rs"]
+mod shared;
+#[path = "../../crates/tidings/src/state.rs"]
+mod state;
+#[path = "../../crates/tidings/src/store.rs"]
+mod store;
+#[path = "../../crates/tidings/src/subscription.rs"]
+mod subscription;

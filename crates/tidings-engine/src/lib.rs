@@ -15,6 +15,8 @@ pub mod delta_fifo;
 
 pub mod pages;
 
+mod sync;
+
 pub mod indexer;
 
 pub mod fanout;

@@ -3,7 +3,7 @@
 //! Does not resolve and does not connect.
 //!
 //! I1  An endpoint holds no userinfo, no query and no fragment: what prints it prints no secret.
-//! I2  The prefix is empty or begins with a slash, and never ends with one.
+//! I2  The prefix is empty or begins with a slash, and never ends with one; it has no empty part.
 //!
 //! Source: rules SEC-8 (IPv6 brackets), SEC-12, SEC-27.
 
@@ -71,6 +71,10 @@ impl Endpoint {
             None => 80,
         };
         let prefix = uri.path().trim_end_matches('/').to_owned();
+        // A scheme that stands twice: what follows is no path, and may hold a password.
+        if prefix.contains("//") {
+            return Err(EndpointError::Malformed);
+        }
         Ok(Self {
             tls,
             host,

@@ -10,7 +10,6 @@ use tidings_engine::{
     pipeline::{Pipeline, PipelineConfig},
     reflector::{Config as ReflectorConfig, ListMode, Reflector, Stats},
 };
-use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     driver::{Command, Driver, Parts},
@@ -19,6 +18,7 @@ use crate::{
     state::{Progress, State},
     store::Store,
     subscription::{Subscribers, Subscription},
+    sync::{mpsc, oneshot, watch},
     transport::{HttpTransport, Transport},
     view::ViewBuilder,
     wiring::{Options, rand_seed, wire},

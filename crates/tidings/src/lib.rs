@@ -26,6 +26,7 @@ mod leader;
 mod state;
 mod store;
 mod subscription;
+mod sync;
 mod together;
 mod view;
 mod wiring;

@@ -7,9 +7,8 @@ use tidings_engine::{
     entry::{Entry, Poison, Value},
     indexer::{Snapshot, StoreReader, UnknownIndex},
 };
-use tokio::sync::watch;
 
-use crate::state::Progress;
+use crate::{state::Progress, sync::watch};
 
 /// A handle to read an informer's store. Clones read the same store; reading never waits for the
 /// writer.

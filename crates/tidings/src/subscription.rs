@@ -22,15 +22,17 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use parking_lot::Mutex;
 use tidings_engine::{
     entry::Entry,
     fanout::{Change, Event},
     indexer::{Snapshot, SnapshotDiff},
 };
-use tokio::sync::watch;
 
-use crate::{state::Progress, store::Store};
+use crate::{
+    state::Progress,
+    store::Store,
+    sync::{Mutex, watch},
+};
 
 /// One thing that a subscription tells.
 #[derive(Clone)]
@@ -235,7 +237,7 @@ impl<P: Clone> From<&Event<'_, P>> for SubscriptionEvent<P> {
 // === impl Subscribers ===
 
 impl<P> Subscribers<P> {
-    pub(crate) const fn new(lag_max: u64) -> Self {
+    pub(crate) fn new(lag_max: u64) -> Self {
         Self {
             lag_max,
             slots: Mutex::new(Vec::new()),

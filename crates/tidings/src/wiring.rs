@@ -8,26 +8,17 @@ use tidings_engine::{
     fanout::{Handler, HandlerOptions},
     indexer::{IndexFn, Indexer, IndexerConfig, StoreReader},
 };
-use tokio::sync::{mpsc, watch};
 
 use crate::{
-    driver::{Command, Machine},
+    driver::{Ends, Machine},
     error::BuildError,
     informer::InformerHandle,
     payload::Payload,
     state::{Progress, State},
     store::Store,
     subscription::Subscribers,
+    sync::{mpsc, watch},
 };
-
-/// A driver's ends of the channels.
-pub(crate) struct Ends<P> {
-    pub(crate) commands: mpsc::Receiver<Command<P>>,
-    pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) state: watch::Sender<State>,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) subscribers: Arc<Subscribers<P>>,
-}
 
 /// What both builders are told: who reads the store in which ways, and who is told of it.
 pub(crate) struct Options<P> {

@@ -15,6 +15,8 @@ mod admin;
 mod documents;
 mod faults;
 mod gate;
+#[cfg(any(test, fuzzing))]
+pub mod in_process;
 mod kubeconfig;
 mod levers;
 mod listen;
@@ -228,20 +230,13 @@ pub async fn start(config: Config) -> Result<Handle, StartError> {
         None => None,
     };
     let (stop, stopped) = watch::channel(false);
-    let shared = Arc::new(Shared {
-        address,
-        state: Mutex::new(State::new_at(config.seed, unix_seconds())),
-        changed: watch::Sender::new(0),
-        faults: Mutex::default(),
-        seed: Mutex::new(Seed::new(config.seed ^ 0x0005_eed0_f0dd_5eed)),
-        tokens: Mutex::new(config.tokens.clone().into()),
-        #[cfg(feature = "tls")]
+    let shared = Shared::new(config, address, stopped);
+    #[cfg(feature = "tls")]
+    let shared = Shared {
         authority,
-        open: open::Open::default(),
-        checkpoint: Mutex::default(),
-        stop: stopped,
-        config,
-    });
+        ..shared
+    };
+    let shared = Arc::new(shared);
     shared.write_kubeconfig().map_err(StartError::Write)?;
     let mut serving = JoinSet::new();
     serving.spawn(listen::serve(listener, Arc::clone(&shared)));
@@ -295,6 +290,24 @@ async fn collect(shared: Arc<Shared>) {
 // === impl Shared ===
 
 impl Shared {
+    /// A server without objects, and without TLS.
+    fn new(config: Config, address: SocketAddr, stop: watch::Receiver<bool>) -> Self {
+        Self {
+            address,
+            state: Mutex::new(State::new_at(config.seed, unix_seconds())),
+            changed: watch::Sender::new(0),
+            faults: Mutex::default(),
+            seed: Mutex::new(Seed::new(config.seed ^ 0x0005_eed0_f0dd_5eed)),
+            tokens: Mutex::new(config.tokens.clone().into()),
+            #[cfg(feature = "tls")]
+            authority: None,
+            open: open::Open::default(),
+            checkpoint: Mutex::default(),
+            stop,
+            config,
+        }
+    }
+
     #[cfg_attr(
         not(feature = "tls"),
         expect(clippy::unused_self, reason = "the feature decides")

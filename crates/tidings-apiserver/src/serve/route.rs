@@ -10,7 +10,6 @@ use std::{num::IntErrorKind, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use super::{
     Shared, accept,
@@ -21,7 +20,8 @@ use super::{
     reviews::Review,
     rules::{self, Asked, Met},
     stream::{self, Body, Never, Way},
-    unix_seconds, write,
+    unix_seconds,
+    write::{self, Incoming},
 };
 use crate::{
     refusal::{Refusal, RefusalCause},
@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// Answers one request.
-pub(super) async fn answer(
+pub(super) async fn answer<B: Incoming>(
     connection: Arc<Connection>,
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<Body>, Never> {
     Ok(match handle(&connection, request).await {
         Ok(response) => response,
@@ -55,9 +55,9 @@ pub(super) enum Subresource {
     Status,
 }
 
-async fn handle(
+async fn handle<B: Incoming>(
     connection: &Arc<Connection>,
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &connection.shared;
     connection.saw_request();
@@ -133,12 +133,12 @@ struct Context<'a> {
     user: Arc<User>,
 }
 
-async fn dispatch(
+async fn dispatch<B: Incoming>(
     context: Context<'_>,
     path: &str,
     query: &[(String, String)],
     target: Result<Target, Refusal>,
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &context.connection.shared;
     if let Some(review) = Review::of(path) {
@@ -168,11 +168,11 @@ async fn dispatch(
 }
 
 /// Does what is asked of a resource.
-async fn act(
+async fn act<B: Incoming>(
     context: Context<'_>,
     target: &Target,
     query: &[(String, String)],
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &context.connection.shared;
     match (request.method().as_str(), &target.name) {
@@ -529,9 +529,10 @@ fn decode(text: &str) -> Option<String> {
             bytes.push(byte);
             continue;
         }
-        let hex = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(hex, 16).ok()?);
-        rest = &rest[2..];
+        let (hex, tail) = rest.split_first_chunk::<2>()?;
+        let [high, low] = hex.map(|digit| char::from(digit).to_digit(16));
+        bytes.push(u8::try_from(high? * 16 + low?).ok()?);
+        rest = tail;
     }
     String::from_utf8(bytes).ok()
 }

@@ -405,6 +405,7 @@ mod access;
 mod admin;
 mod answers;
 mod bounds;
+mod router;
 mod writes;
 
 #[tokio::test]

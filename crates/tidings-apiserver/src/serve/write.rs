@@ -5,12 +5,11 @@
 //! Source: endpoints/handlers/{create,update,patch,delete}.go @v0.36.3; rules pr-N9, pr-N10, pr-N12; the
 //! sentences of refusals are those of a real server.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{
@@ -40,6 +39,17 @@ const MANAGER_BYTES_MAX: usize = 128;
 
 pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
+/// A request's body: hyper's, or whole bytes where there is no connection.
+pub(super) trait Incoming:
+    http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send
+{
+}
+
+impl<B> Incoming for B where
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send
+{
+}
+
 /// A write as it came.
 struct Received {
     method: String,
@@ -60,11 +70,11 @@ struct Prepared<'a> {
 }
 
 /// Answers one write.
-pub(super) async fn answer(
+pub(super) async fn answer<B: Incoming>(
     shared: &Arc<Shared>,
     target: &Target,
     query: &[(String, String)],
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<Body>, Refusal> {
     let row = shared.state.lock().row(target.resource);
     let is_bare = target.namespace.is_none() && row.namespaced;
@@ -108,7 +118,10 @@ fn check_method(
 }
 
 /// A request's body, within its bound and its time (pr-N9, pr-L21).
-pub(super) async fn body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+pub(super) async fn body<B: Incoming>(
+    shared: &Shared,
+    request: Request<B>,
+) -> Result<Bytes, Refusal> {
     let collected = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
     let collected = tokio::time::timeout(shared.config.request_timeout, collected).await;
     let collected = collected.map_err(|_| Refusal::of_code(504, 0))?;
@@ -119,10 +132,10 @@ pub(super) async fn body(shared: &Shared, request: Request<Incoming>) -> Result<
     Ok(body.to_bytes())
 }
 
-async fn receive(
+async fn receive<B: Incoming>(
     shared: &Shared,
     query: &[(String, String)],
-    request: Request<Incoming>,
+    request: Request<B>,
     form: Form,
 ) -> Result<Received, Refusal> {
     let text = |name: header::HeaderName| {

@@ -13,7 +13,7 @@
 //!     older one, that one takes its share over: it may have the same objects.
 //! Cost: retire O(1); reclaim O(budget), and it looks at no more than `LOOK_MAX` roots a call.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use super::{
     KeyHasher,
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     entry::Entry,
     pages::{Pool, Reaper},
+    sync::Counted,
 };
 
 /// What is kept beyond the present state: by readers, or until [`super::Indexer::reclaim`].
@@ -54,11 +55,11 @@ pub(super) struct Graveyard<P> {
     postings: Reaper<Posting>,
     /// What the reapers are at.
     reaping: Retained,
-    spare_roots: Vec<Arc<Root<P>>>,
+    spare_roots: Vec<Counted<Root<P>>>,
 }
 
 struct Retired<P> {
-    root: Arc<Root<P>>,
+    root: Counted<Root<P>>,
     superseded: Retained,
 }
 
@@ -91,19 +92,19 @@ impl<P> Graveyard<P> {
     }
 
     /// A root that nobody holds, with whatever stands in it.
-    pub(super) fn spare_root(&mut self, hasher: KeyHasher) -> Arc<Root<P>> {
+    pub(super) fn spare_root(&mut self, hasher: KeyHasher) -> Counted<Root<P>> {
         self.spare_roots
             .pop()
-            .unwrap_or_else(|| Arc::new(Root::empty(hasher)))
+            .unwrap_or_else(|| Counted::new(Root::empty(hasher)))
     }
 
     /// Takes over a root that is not published any more.
-    pub(super) fn retire(&mut self, root: Arc<Root<P>>, superseded: Retained) {
+    pub(super) fn retire(&mut self, root: Counted<Root<P>>, superseded: Retained) {
         self.roots.push_back(Retired { root, superseded });
     }
 
     /// Takes back a root whose state has found another use.
-    pub(super) fn reuse_root(&mut self, root: Arc<Root<P>>, superseded: Retained) {
+    pub(super) fn reuse_root(&mut self, root: Counted<Root<P>>, superseded: Retained) {
         if self.spare_roots.len() < SPARE_ROOTS_MAX {
             self.spare_roots.push(root);
         }
@@ -150,7 +151,7 @@ impl<P> Graveyard<P> {
         let Some(retired) = self.roots.get_mut(self.next) else {
             return;
         };
-        if Arc::get_mut(&mut retired.root).is_none() {
+        if Counted::get_mut(&mut retired.root).is_none() {
             self.next += 1;
             return;
         }
@@ -161,7 +162,7 @@ impl<P> Graveyard<P> {
         else {
             return;
         };
-        if let Some(inner) = Arc::get_mut(&mut root) {
+        if let Some(inner) = Counted::get_mut(&mut root) {
             self.dismantle(&mut inner.state);
         }
         if self.spare_roots.len() < SPARE_ROOTS_MAX {

@@ -7,11 +7,10 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tidings_api::ResourceVersion;
 
 use super::{KeyHasher, index::UnknownIndex, root::Root, snapshot::Snapshot};
-use crate::entry::Entry;
+use crate::{entry::Entry, sync::ArcSwap};
 
 /// What writer and readers share.
 pub(super) struct Shared<P> {

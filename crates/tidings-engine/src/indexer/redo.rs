@@ -25,7 +25,7 @@ use super::{
     index::Filed,
     root::{Root, State},
 };
-use crate::entry::Entry;
+use crate::{entry::Entry, sync::Counted};
 
 /// One thing that was done to the store or to an index.
 pub(super) enum Step<P> {
@@ -58,7 +58,7 @@ pub(super) struct Mark {
 
 /// The root before the published one, and what it lacks.
 pub(super) struct Predecessor<P> {
-    pub(super) root: Arc<Root<P>>,
+    pub(super) root: Counted<Root<P>>,
     pub(super) superseded: Retained,
     pub(super) lacks: Redo<P>,
 }

@@ -15,11 +15,12 @@ use super::{
 use crate::{
     entry::Entry,
     pages::{Diff, Difference, Iter},
+    sync::Counted,
 };
 
 /// A consistent view of a store and its indexes; clones are the same view.
 pub struct Snapshot<P> {
-    root: Arc<Root<P>>,
+    root: Counted<Root<P>>,
 }
 
 /// The entries under one value of an index.
@@ -33,20 +34,20 @@ pub struct SnapshotDiff<P> {
     diff: Diff<Entry<P>>,
     /// While these are held, the nodes that `diff` walks are not the last of their kind (I5 of the
     /// indexer).
-    _roots: [Arc<Root<P>>; 2],
+    _roots: [Counted<Root<P>>; 2],
 }
 
 // === impl Snapshot ===
 
 impl<P> Snapshot<P> {
-    pub(super) const fn new(root: Arc<Root<P>>) -> Self {
+    pub(super) const fn new(root: Counted<Root<P>>) -> Self {
         Self { root }
     }
 
     /// The snapshot of a store that has nothing: what someone knows who knows nothing yet.
     #[must_use]
     pub fn empty() -> Self {
-        Self::new(Arc::new(Root::empty(KeyHasher::new(
+        Self::new(Counted::new(Root::empty(KeyHasher::new(
             IndexerConfig::default(),
         ))))
     }
@@ -142,7 +143,7 @@ impl<P: Clone> Snapshot<P> {
     pub fn diff_to(&self, newer: &Self) -> SnapshotDiff<P> {
         SnapshotDiff {
             diff: self.root.state.entries.diff(&newer.root.state.entries),
-            _roots: [Arc::clone(&self.root), Arc::clone(&newer.root)],
+            _roots: [Counted::clone(&self.root), Counted::clone(&newer.root)],
         }
     }
 }
@@ -159,7 +160,7 @@ impl<'a, P> IntoIterator for &'a Snapshot<P> {
 /// Not derived: the entries need not be clonable.
 impl<P> Clone for Snapshot<P> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.root))
+        Self::new(Counted::clone(&self.root))
     }
 }
 

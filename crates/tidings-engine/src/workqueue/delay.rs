@@ -10,7 +10,8 @@
 //! ```
 //!
 //! T1  An item is handed out by the first `advance` whose `now` is not before its instant, and by
-//!     none before; what one `advance` hands out comes in the order of the instants.
+//!     none before; what one `advance` hands out comes in the order of the instants, and of equal
+//!     ones in any.
 //! T2  `next_wake` is not later than the earliest instant. It is earlier where a bucket is to be moved
 //!     down first, and once after a removal: then `advance` hands out nothing and it is later.
 //! Cost: insert and remove O(1), `advance` O(items due + buckets that are not empty), no allocation

@@ -31,6 +31,7 @@ fn sec_27_what_is_refused_is_not_repeated() {
         ("ftp://CANARY", EndpointError::Scheme),
         ("https://", EndpointError::Malformed),
         ("https://:443", EndpointError::Malformed),
+        ("https://https://user:CANARY@h", EndpointError::Malformed),
         ("", EndpointError::Malformed),
     ] {
         let error = Endpoint::parse(url).unwrap_err();

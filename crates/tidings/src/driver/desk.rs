@@ -13,7 +13,7 @@
 //!     but always once more: the last change before a silence is counted.
 //! Cost: two loads a turn; a state, which is some allocations, ten times a second.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tidings_api::Instant;
 use tidings_engine::{
@@ -24,9 +24,14 @@ use tidings_engine::{
     reflector::Condition,
     view::View,
 };
-use tokio::sync::oneshot;
 
-use crate::{error::BuildError, payload::Payload, state::State, wiring::Ends};
+use crate::{
+    error::BuildError,
+    payload::Payload,
+    state::{Progress, State},
+    subscription::Subscribers,
+    sync::{mpsc, oneshot, watch},
+};
 
 /// What a handle asks of a running informer or view.
 pub(crate) enum Command<P> {
@@ -38,6 +43,15 @@ pub(crate) enum Command<P> {
     AddIndex(String, IndexFn<P>, oneshot::Sender<Result<(), BuildError>>),
     RemoveHandler(HandlerId, Removal, oneshot::Sender<bool>),
     Resync,
+}
+
+/// A driver's ends of the channels.
+pub(crate) struct Ends<P> {
+    pub(crate) commands: mpsc::Receiver<Command<P>>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) subscribers: Arc<Subscribers<P>>,
 }
 
 /// What handles may ask of a machine.

@@ -27,7 +27,7 @@ use tidings_engine::{
     reflector::{Call, Condition, Failure, FailureKind, Input, Output},
 };
 
-pub(crate) use self::desk::{Command, Machine};
+pub(crate) use self::desk::{Command, Ends, Machine};
 use self::{
     desk::Desk,
     link::{Link, LinkEvent, ProbeFuture},
@@ -36,7 +36,6 @@ use crate::{
     payload::Payload,
     state::State,
     transport::{Purpose, Transport},
-    wiring::Ends,
 };
 
 /// What the driver is built from.

@@ -18,14 +18,13 @@ use tidings_engine::{
     reflector::{Activity, Condition},
     view::{Projected, View},
 };
-use tokio::sync::watch;
 
-use super::{EVENTS_BUDGET, desk::Desk};
+use super::{EVENTS_BUDGET, Ends, desk::Desk};
 use crate::{
     informer::InformerHandle,
     payload::{Payload, Raw},
     state::{Progress, State},
-    wiring::Ends,
+    sync::watch,
 };
 
 /// What the driver of a view is built from.

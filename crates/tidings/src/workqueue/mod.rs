@@ -6,11 +6,6 @@
 //! return, by `?`, by a panic or by a cancelled task.
 
 mod shared;
-mod sync {
-    //! The locks of this queue; `tests/schedules` has others.
-
-    pub(super) use parking_lot::Mutex;
-}
 #[cfg(test)]
 mod tests;
 

@@ -24,7 +24,7 @@ use std::{collections::VecDeque, hash::Hash, task::Waker};
 use tidings_api::Instant;
 use tidings_engine::workqueue::{Next, Priority, Taken, WorkQueue};
 
-use super::sync::Mutex;
+use crate::sync::Mutex;
 
 /// A queue that threads share.
 pub(super) struct Shared<K> {

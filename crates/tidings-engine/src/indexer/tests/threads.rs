@@ -1,4 +1,4 @@
-//! Readers beside a writer, with real threads: loom cannot model arc-swap.
+//! Readers beside a writer, with real threads and the real arc-swap: `tests/schedules` has a model of it.
 //!
 //! No sleeps: the writer stops after a fixed number of publications, the readers when they have
 //! seen the last.

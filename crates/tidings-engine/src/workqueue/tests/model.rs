@@ -172,8 +172,8 @@ impl World {
     }
 
     fn apply(&mut self, op: Op) {
-        // Each step at a time of its own, so that no two delays end together.
         self.now += 1;
+        self.keep_apart(&op);
         let now = Instant::from_nanos(self.now);
         let (queue, model) = (&mut self.queue, &mut self.model);
         let is_open = model.shut.is_none();
@@ -238,6 +238,27 @@ impl World {
                     model.shut = Some(Shut::Down);
                 }
             }
+        }
+    }
+
+    /// Has a step with a delay wait until no other delay ends with it: which of two comes first then is
+    /// nobody's promise.
+    fn keep_apart(&mut self, op: &Op) {
+        let after = if let Op::After(_, after, _) = op {
+            *after
+        } else if let Op::Retry(key) = op {
+            let failures = self.model.failures.get(key).copied().unwrap_or_default();
+            1_000_000_000 << failures.min(3)
+        } else {
+            0
+        };
+        if after == 0 {
+            return;
+        }
+        let ends = |now: u64| Instant::from_nanos(now + after);
+        let is_taken = |at| self.model.delayed.values().any(|(other, _)| *other == at);
+        while is_taken(ends(self.now)) {
+            self.now += 1;
         }
     }
 

@@ -2,16 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tidings_engine::workqueue::Priority;
-
-use super::{
-    shared::Waiter,
-    sync::spawn,
-    waiting::{World, at},
-};
+use super::waiting::{World, at};
+use crate::{checker::spawn, shared::Waiter, workqueue::Priority};
 
 /// H1: an addition while a worker goes to sleep.
-pub(super) fn an_addition_wakes_who_waits() {
+pub fn an_addition_wakes_who_waits() {
     let world = World::new();
     let worker = spawn({
         let world = Arc::clone(&world);
@@ -22,7 +17,7 @@ pub(super) fn an_addition_wakes_who_waits() {
 }
 
 /// H1: keys that come together reach as many workers, one wake-up after the other.
-pub(super) fn two_keys_wake_two_workers() {
+pub fn two_keys_wake_two_workers() {
     let world = World::new();
     let workers = [(); 2].map(|()| {
         let world = Arc::clone(&world);
@@ -35,7 +30,7 @@ pub(super) fn two_keys_wake_two_workers() {
 }
 
 /// H1: the same with one addition after the other.
-pub(super) fn two_additions_wake_two_workers() {
+pub fn two_additions_wake_two_workers() {
     let world = World::new();
     let workers = [(); 2].map(|()| {
         let world = Arc::clone(&world);
@@ -49,7 +44,7 @@ pub(super) fn two_additions_wake_two_workers() {
 }
 
 /// H1: who gives up may have been woken for a key, which another one then gets.
-pub(super) fn who_gives_up_hands_on() {
+pub fn who_gives_up_hands_on() {
     let world = World::new();
     let fickle = spawn({
         let world = Arc::clone(&world);
@@ -72,7 +67,7 @@ pub(super) fn who_gives_up_hands_on() {
 }
 
 /// A key that becomes dirty while it is worked on comes back to whoever waits meanwhile.
-pub(super) fn what_became_dirty_meanwhile_comes_back() {
+pub fn what_became_dirty_meanwhile_comes_back() {
     let world = World::new();
     world.change(1);
     let workers = [(); 2].map(|()| {
@@ -91,7 +86,7 @@ pub(super) fn what_became_dirty_meanwhile_comes_back() {
 }
 
 /// cg-W5: a drain ends when what was queued, and what its workers added before it, is done.
-pub(super) fn a_drain_ends_when_everything_is_done() {
+pub fn a_drain_ends_when_everything_is_done() {
     let world = World::new();
     world.change(1);
     let worker = spawn({
@@ -111,7 +106,7 @@ pub(super) fn a_drain_ends_when_everything_is_done() {
 }
 
 /// cg-W6: two that drain both hear of the end.
-pub(super) fn two_drains_both_end() {
+pub fn two_drains_both_end() {
     let world = World::new();
     world.change(1);
     world.change(2);
@@ -129,7 +124,7 @@ pub(super) fn two_drains_both_end() {
 }
 
 /// H3: a shutdown wakes everybody.
-pub(super) fn a_shutdown_wakes_everybody() {
+pub fn a_shutdown_wakes_everybody() {
     let world = World::new();
     let workers = [(); 2].map(|()| {
         let world = Arc::clone(&world);
@@ -142,7 +137,7 @@ pub(super) fn a_shutdown_wakes_everybody() {
 }
 
 /// cg-W5: a shutdown ends a drain for which nobody works.
-pub(super) fn a_shutdown_ends_drains() {
+pub fn a_shutdown_ends_drains() {
     let world = World::new();
     world.change(1);
     let drains = [(); 2].map(|()| {
@@ -156,7 +151,7 @@ pub(super) fn a_shutdown_ends_drains() {
 }
 
 /// A cancellation can be the end of a drain, for workers too.
-pub(super) fn a_cancellation_ends_a_drain() {
+pub fn a_cancellation_ends_a_drain() {
     let world = World::new();
     world.shared.with(|queue| queue.add(at(0), &1));
     let drain = spawn({
@@ -170,7 +165,7 @@ pub(super) fn a_cancellation_ends_a_drain() {
 }
 
 /// H2: who keeps the time may give up.
-pub(super) fn the_time_is_kept_when_its_keeper_gives_up() {
+pub fn the_time_is_kept_when_its_keeper_gives_up() {
     let world = World::new();
     delay(&world, 3, 1);
     let fickle = spawn({
@@ -190,7 +185,7 @@ pub(super) fn the_time_is_kept_when_its_keeper_gives_up() {
 }
 
 /// H2: who keeps the time may be handed another key.
-pub(super) fn the_time_is_kept_when_its_keeper_has_work() {
+pub fn the_time_is_kept_when_its_keeper_has_work() {
     let world = World::new();
     delay(&world, 3, 1);
     let workers = [(); 2].map(|()| {
@@ -204,7 +199,7 @@ pub(super) fn the_time_is_kept_when_its_keeper_has_work() {
 }
 
 /// H2: a delay that ends before the keeper's alarm, which is beyond the clock and never rings.
-pub(super) fn an_earlier_delay_moves_the_alarm() {
+pub fn an_earlier_delay_moves_the_alarm() {
     let world = World::new();
     delay(&world, 3, 9_000_000);
     let workers = [(); 2].map(|()| {

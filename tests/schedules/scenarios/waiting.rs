@@ -5,15 +5,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Wake, Waker},
+    task::Waker,
 };
 
 use tidings_api::Instant;
-use tidings_engine::workqueue::{Next, Taken, WorkQueue, WorkQueueConfig};
 
-use super::{
+use super::sleeper::Sleeper;
+use crate::{
     shared::{Answer, Shared, Waiter},
-    sync::{Condvar, Mutex},
+    workqueue::{Next, Taken, WorkQueue, WorkQueueConfig},
 };
 
 pub(super) type Key = u8;
@@ -30,12 +30,6 @@ pub(super) struct World {
     /// What was asked for, and what a worker saw of it.
     pub(super) desired: [AtomicUsize; KEYS],
     pub(super) seen: [AtomicUsize; KEYS],
-}
-
-/// A thread that sleeps until it is woken.
-struct Sleeper {
-    is_woken: Mutex<bool>,
-    bell: Condvar,
 }
 
 pub(super) const fn at(nanos: u64) -> Instant {
@@ -131,31 +125,5 @@ impl World {
         for (seen, desired) in self.seen.iter().zip(&self.desired) {
             assert_eq!(seen.load(SeqCst), desired.load(SeqCst), "a change was lost");
         }
-    }
-}
-
-// === impl Sleeper ===
-
-impl Sleeper {
-    fn new() -> Self {
-        Self {
-            is_woken: Mutex::new(false),
-            bell: Condvar::new(),
-        }
-    }
-
-    fn wait_for_it(&self) {
-        let mut is_woken = self.is_woken.lock();
-        while !*is_woken {
-            is_woken = self.bell.wait(is_woken);
-        }
-        *is_woken = false;
-    }
-}
-
-impl Wake for Sleeper {
-    fn wake(self: Arc<Self>) {
-        *self.is_woken.lock() = true;
-        self.bell.notify();
     }
 }

@@ -8,17 +8,14 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    shared::Waiter,
-    sync::spawn,
-    waiting::{Key, World, at},
-};
+use super::waiting::{Key, World, at};
+use crate::{checker::spawn, shared::Waiter};
 
 const PRODUCERS: u8 = 3;
 const WORKERS: usize = 3;
 
 /// K3, with workers that give up, keys that are taken back, and a drain.
-pub(super) fn every_last_change_is_worked_on_after_it_happened() {
+pub fn every_last_change_is_worked_on_after_it_happened() {
     let world = World::new();
     let workers = [(); WORKERS].map(|()| {
         let world = Arc::clone(&world);
@@ -64,7 +61,7 @@ pub(super) fn every_last_change_is_worked_on_after_it_happened() {
 }
 
 /// H2, with delays that end in another order than they were asked for, and keys between them.
-pub(super) fn every_delayed_key_is_worked_on_once() {
+pub fn every_delayed_key_is_worked_on_once() {
     const EACH: u8 = 4;
     let queue = World::new();
     let left = Arc::new(AtomicUsize::new(usize::from(2 * EACH)));

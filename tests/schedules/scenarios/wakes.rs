@@ -8,16 +8,17 @@ use std::{
     task::{Wake, Waker},
 };
 
-use tidings_engine::workqueue::Priority;
-
 use super::{
-    scenarios::delay,
-    shared::{Answer, Waiter},
+    queue::delay,
     waiting::{World, at},
+};
+use crate::{
+    shared::{Answer, Waiter},
+    workqueue::Priority,
 };
 
 /// H1: one wake-up at a time, handed on by whoever looks or gives up while keys are left.
-pub(super) fn one_is_woken_at_a_time() {
+pub fn one_is_woken_at_a_time() {
     let world = World::new();
     let mut waiters = [Waiter::NONE, Waiter::NONE, Waiter::NONE];
     let bells = [(); 3].map(|()| Arc::new(Bell(AtomicUsize::new(0))));
