@@ -137,8 +137,11 @@ fn cg_f4_a_relist_is_a_barrier_that_no_delta_crosses() {
 fn a_full_queue_hands_the_delta_back_under_both_orders() {
     for order in [Order::Arrival, Order::PerKey] {
         let mut fifo = DeltaFifo::new(order, 3);
+        assert!(fifo.is_empty() && fifo.order() == order);
         for text in ["+a1", "+b2", "~a3"] {
+            assert!(!fifo.is_full(), "{order:?}");
             fifo.push(delta(text)).unwrap();
+            assert!(!fifo.is_empty(), "{order:?}");
         }
         assert!(fifo.is_full());
         let Full(back) = fifo.push(delta("+c4")).unwrap_err();

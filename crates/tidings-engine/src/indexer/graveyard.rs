@@ -226,3 +226,6 @@ const LOOK_MAX: usize = 64;
 /// Roots to be published again.
 const SPARE_ROOTS_MAX: usize = 4;
 const POSTINGS_A_ROUND: usize = 64;
+
+#[cfg(test)]
+mod tests;

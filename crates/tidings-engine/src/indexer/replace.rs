@@ -229,3 +229,6 @@ impl Hasher for AddressHasher {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

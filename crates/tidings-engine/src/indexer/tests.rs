@@ -1,6 +1,7 @@
 //! The store by its rules, against a naive model, and with real threads.
 
 mod model;
+mod reader;
 mod redo;
 mod replace;
 mod rules;

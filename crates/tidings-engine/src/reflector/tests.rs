@@ -2,6 +2,7 @@
 //! happened, right what the machine asked for.
 
 mod contract;
+mod counters;
 mod failures;
 mod faults;
 mod fingerprint;

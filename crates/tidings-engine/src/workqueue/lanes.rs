@@ -9,8 +9,8 @@
 //! ```
 //!
 //! N1  A tenant is in a level's turn exactly when its lane there is not empty, and once.
-//! N2  A level that waits is passed over at most `patience` times in a row, then it is served,
-//!     whatever waits above it: so nothing waits for ever.
+//! N2  A level that waits is passed over for those above it at most `patience` times in a row, then
+//!     it is served, of several the lowest first: so nothing waits for ever.
 //! N3  Between two keys of one tenant every other tenant of the level is served once.
 //! Cost: O(1) for all, but a new tenant allocates.
 //! Source: asked for in Kubernetes since 2016, and in client-go in neither form; controller-runtime's

@@ -257,3 +257,6 @@ impl<K> Slot<K> {
         !self.is_dirty && !self.is_processing && !self.is_delayed && self.failures == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

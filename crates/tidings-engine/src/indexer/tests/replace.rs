@@ -28,7 +28,9 @@ fn item(indexer: &mut Indexer<String>, key: &str, version: u64, payload: &str) -
 fn inv_s5_readers_see_the_old_store_until_the_list_is_complete() {
     let mut indexer = filled(3);
     let before = list(&indexer.snapshot());
+    assert!(!indexer.is_replacing());
     indexer.replace_begin(false);
+    assert!(indexer.is_replacing());
     assert!(matches!(item(&mut indexer, "o0", 1, "n0"), Seen::Unchanged));
     assert!(matches!(
         item(&mut indexer, "o1", 9, "n5"),
@@ -45,6 +47,7 @@ fn inv_s5_readers_see_the_old_store_until_the_list_is_complete() {
     assert_eq!(list(&indexer.snapshot()), before);
     let gone = indexer.replace_end(Sweep::All);
     assert_eq!(gone.iter().map(line).collect::<Vec<_>>(), ["o2@3=n2"]);
+    assert!(!indexer.is_replacing());
     assert_eq!(list(&indexer.snapshot()), before);
     indexer.check_invariants();
     assert!(indexer.publish(rv(20), 0));
@@ -161,20 +164,26 @@ impl Drop for Counted {
     }
 }
 
-#[test]
-fn the_last_snapshot_to_go_frees_nothing_itself() {
-    let freed = Arc::new(AtomicUsize::new(0));
-    let count = || freed.load(Ordering::Relaxed);
+/// 2000 of them, published.
+fn counted(freed: &Arc<AtomicUsize>) -> Indexer<Arc<Counted>> {
     let mut indexer = Indexer::<Arc<Counted>>::new(IndexerConfig::default());
     let by_name: IndexFn<_> = Box::new(|entry, emit| emit(entry.object.name()));
     indexer.add_index("name", by_name).unwrap();
     for number in 0..2_000 {
         let object = Object::bare("default", &format!("o{number}"), "u", "1");
         let hash = indexer.hash_key(object.key_bytes());
-        let payload = Arc::new(Counted(Arc::clone(&freed)));
+        let payload = Arc::new(Counted(Arc::clone(freed)));
         indexer.upsert(Entry::new(hash, object, Value::Decoded(payload)));
     }
     indexer.publish(rv(1), 0);
+    indexer
+}
+
+#[test]
+fn the_last_snapshot_to_go_frees_nothing_itself() {
+    let freed = Arc::new(AtomicUsize::new(0));
+    let count = || freed.load(Ordering::Relaxed);
+    let mut indexer = counted(&freed);
     let (snapshot, reader) = (indexer.snapshot(), indexer.reader());
     let diff = Snapshot::empty().diff_to(&snapshot);
     indexer.replace_begin(false);
@@ -199,4 +208,68 @@ fn the_last_snapshot_to_go_frees_nothing_itself() {
     }
     assert!(slices > 20 && count() == 2_000);
     assert_eq!(indexer.retained(), Retained::default());
+}
+
+/// A root that had to be left to its reader, and that the reader then lets go.
+fn retired(freed: &Arc<AtomicUsize>) -> Indexer<Arc<Counted>> {
+    let mut indexer = counted(freed);
+    indexer.reclaim(1_000_000);
+    let snapshot = indexer.snapshot();
+    indexer.replace_begin(false);
+    drop(indexer.replace_end(Sweep::All));
+    indexer.publish(rv(2), 0);
+    indexer.remove("default/none");
+    assert_eq!(indexer.retained().generations, 1);
+    drop(snapshot);
+    assert_eq!(freed.load(Ordering::Relaxed), 0);
+    indexer
+}
+
+#[test]
+fn a_retired_root_is_taken_apart_in_slices() {
+    let freed = Arc::new(AtomicUsize::new(0));
+    let count = || freed.load(Ordering::Relaxed);
+    let mut indexer = retired(&freed);
+    let mut slices = 0;
+    while indexer.retained() != Retained::default() {
+        let before = count();
+        assert!(indexer.reclaim(100) <= 116 && count() - before <= 116);
+        slices += 1;
+    }
+    // Twenty for the entries, and as many again for what an index filed.
+    assert!(slices > 38 && count() == 2_000, "{slices}: {}", count());
+}
+
+#[test]
+fn a_retired_root_is_taken_apart_at_once_where_there_is_time() {
+    let freed = Arc::new(AtomicUsize::new(0));
+    let mut indexer = retired(&freed);
+    let done = indexer.reclaim(1_000_000);
+    assert!(done > 4_000, "{done}: entries and what an index filed");
+    assert_eq!(freed.load(Ordering::Relaxed), 2_000);
+    assert_eq!(indexer.retained(), Retained::default());
+    assert_eq!(indexer.reclaim(1_000_000), 0);
+}
+
+#[test]
+fn what_a_given_up_list_staged_is_taken_apart_in_slices() {
+    let freed = Arc::new(AtomicUsize::new(0));
+    let count = || freed.load(Ordering::Relaxed);
+    let mut indexer = counted(&freed);
+    indexer.reclaim(1_000_000);
+    indexer.replace_begin(false);
+    for number in 0..2_000 {
+        let object = Object::bare("default", &format!("new{number}"), "u", "1");
+        let hash = indexer.hash_key(object.key_bytes());
+        let payload = Arc::new(Counted(Arc::clone(&freed)));
+        indexer.replace_item(Entry::new(hash, object, Value::Decoded(payload)));
+    }
+    indexer.replace_abort();
+    assert_eq!(count(), 0);
+    let mut before = 0;
+    while indexer.reclaim(100) > 0 {
+        assert!(count() - before <= 116);
+        before = count();
+    }
+    assert_eq!((count(), indexer.len()), (2_000, 2_000));
 }

@@ -169,6 +169,8 @@ fn cg_s4_the_published_version_never_goes_back_within_an_epoch() {
     let reader = indexer.reader();
     assert_eq!((reader.resource_version(), reader.epoch()), (rv(3), 2));
     assert_eq!(reader.generation(), 4);
+    assert!(indexer.publish(None, 3), "and may begin without one");
+    assert_eq!((reader.resource_version(), reader.epoch()), (None, 3));
 }
 
 #[test]
@@ -241,4 +243,28 @@ fn looking_does_not_clone_and_absence_is_seen() {
             .len(),
         1
     );
+}
+
+/// No answer depends on how keys are hashed, only how long it takes; with few bits keys collide, which
+/// is what tests want of them.
+#[test]
+fn keys_are_spread_over_as_many_bits_as_the_store_has() {
+    let hashes = |hash_bits| {
+        let config = IndexerConfig { seed: 7, hash_bits };
+        let store = Indexer::<String>::new(config);
+        let hash = |number: u32| store.hash_key(format!("default/web-{number}").as_bytes());
+        (0..4096).map(hash).collect::<Vec<u64>>()
+    };
+    let all = hashes(64);
+    for bit in 0..u64::BITS {
+        let set = all.iter().filter(|hash| *hash >> bit & 1 == 1).count();
+        assert!((1600..2500).contains(&set), "bit {bit}: {set} of 4096");
+    }
+    let few: std::collections::BTreeSet<u64> = hashes(3).iter().map(|hash| hash >> 61).collect();
+    assert_eq!(
+        few.into_iter().collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 5, 6, 7]
+    );
+    assert!(hashes(3).iter().all(|hash| hash.trailing_zeros() >= 61));
+    assert!(hashes(0).iter().all(|hash| *hash == 0));
 }

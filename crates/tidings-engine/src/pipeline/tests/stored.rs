@@ -188,7 +188,7 @@ fn inv_s11_a_poisoned_object_that_goes_is_told_only_to_who_knew_it() {
     log.take();
     rig.deleted("a@7!");
     rig.deleted("b@8!");
-    assert_eq!(log.take(), ["delete a@6"]);
+    assert_eq!(log.take(), ["delete a@6 tombstone"]);
     assert_eq!(rig.seen(), " rv=8");
 }
 

@@ -111,6 +111,29 @@ fn inv_s14_a_page_that_leads_to_itself_is_a_failure() {
     );
 }
 
+/// A list that goes on under ever new tokens ends at its bound, and the condition says which it was.
+#[test]
+fn inv_s14_a_list_of_too_many_pages_is_a_failure() {
+    let config = Config {
+        list_pages_max: 3,
+        ..mode(ListMode::Paged)
+    };
+    let told = |last: &str| {
+        let pages = "start\nok\npage rv=10 a@7 continue=T\nok\npage rv=10 b@8 continue=U\nok\n";
+        let (_, reflector) = trace(config.clone(), &script(&[pages, last]));
+        reflector.condition().trouble.map(|trouble| trouble.message)
+    };
+    assert_eq!(told("page rv=10 c@9"), None, "three pages are a list");
+    assert_eq!(
+        told("page rv=10 c@9 continue=V").unwrap(),
+        "the list does not end: it has more than 3 pages"
+    );
+    assert_eq!(
+        told("page rv=10 c@9 continue=U").unwrap(),
+        "the list does not end: its continue token repeats itself"
+    );
+}
+
 /// A token that comes with an expired page would go on at another version: it is not used, so the
 /// list is never put together from two.
 #[test]
@@ -219,6 +242,25 @@ fn pr_r4_a_restored_version_is_verified_by_a_consistent_read() {
     assert_eq!(reflector.poll_output().to_string(), "WATCH rv=40");
     reflector.handle(Instant::ZERO + Duration::from_secs(2), Input::Accepted);
     assert_eq!(reflector.poll_output().to_string(), "PROBE");
+}
+
+/// The answer to a request stands at the instant at which the probe is asked, and is no frame that
+/// came after it: a server that is ahead of the restored version has to show it on the stream.
+#[test]
+fn pr_r4_pr_e11c_the_acceptance_of_a_watch_does_not_answer_its_own_probe() {
+    let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+    let version = ResourceVersion::from_revision;
+    let mut reflector: Reflector<()> = Reflector::resume(Config::default(), version(40), 2);
+    reflector.handle(at(0), Input::Start);
+    reflector.handle(at(1), Input::Accepted);
+    reflector.handle(at(2), Input::ProbeAnswered(version(50)));
+    while !matches!(reflector.poll_output(), Output::Idle { .. }) {}
+    let verdict = at(1) + Config::default().probe_verdict;
+    assert!(matches!(reflector.poll_output(), Output::Idle { wake_at } if wake_at == verdict));
+    reflector.handle(verdict, Input::Tick);
+    assert_eq!(reflector.poll_output().to_string(), "close");
+    let trouble = reflector.condition().trouble.unwrap();
+    assert_eq!(trouble.reason, WakeReason::Silent);
 }
 
 /// A deletion that names nobody may be that of any stored object: only a list tells.

@@ -536,6 +536,29 @@ fn pr_f41_inv_s11_an_item_without_a_key_proves_no_absence() {
     );
 }
 
+/// A frame that is unfit may stand for any object: among initial events and in a list alike, also one
+/// that goes away while they come.
+#[test]
+fn inv_s11_whatever_cannot_be_attributed_while_a_list_comes_proves_no_absence() {
+    let watch_list = |line: &str| {
+        let script = format!("start\nok\nADDED a@7\n{line}\ninitial-end 10");
+        trace(Config::default(), &script).0
+    };
+    for line in ["unfit", "ADDED ??", "DELETED ??"] {
+        let trace = watch_list(line);
+        assert!(trace.contains("} rv=10 epoch=0 no-sweep"), "{trace}");
+    }
+    let trace = watch_list("DELETED a@8");
+    assert!(trace.contains("} rv=10 epoch=0; "), "{trace}");
+    let config = Config {
+        list_mode: ListMode::Paged,
+        ..Config::default()
+    };
+    let list = "start\nok\nitem a@7\nunfit\npage rv=10 b@8";
+    let trace = self::trace(config, list).0;
+    assert!(trace.contains("} rv=10 epoch=0 no-sweep"), "{trace}");
+}
+
 #[test]
 fn inv_s4_a_consistent_list_below_our_version_opens_an_epoch_with_a_forced_comparison() {
     let config = Config {

@@ -295,3 +295,18 @@ fn pr_1_7_an_accepted_request_is_a_sign_of_life() {
         "#]],
     );
 }
+
+/// Silence makes the store stale without any trouble; an event that comes while the probe is under way
+/// ends that, and so does a bookmark.
+#[test]
+fn pr_1_7_a_stream_that_speaks_again_is_stale_no_more() {
+    let stale_since = |last: &str| {
+        let script = format!("start\nok\ninitial-end 10\nt=130s tick\n{last}");
+        let condition = trace(Config::default(), &script).1.condition();
+        assert_eq!(condition.trouble, None);
+        condition.stale_since
+    };
+    assert_eq!(stale_since("t=131s unfit"), Some(Instant::ZERO));
+    assert_eq!(stale_since("t=131s MODIFIED a@11"), None);
+    assert_eq!(stale_since("t=131s bookmark 11"), None);
+}

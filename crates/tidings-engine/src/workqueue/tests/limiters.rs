@@ -71,6 +71,16 @@ fn cg_l4_a_mass_failure_does_not_push_later_retries_out_for_ever() {
     assert_eq!(bucket.delay(later, 0), Duration::ZERO);
 }
 
+/// A delay may be as long as the bound; who is told the bound in place of a longer one takes no token.
+#[test]
+fn cg_l4_a_buckets_debt_reaches_its_bound_and_no_more() {
+    let mut bucket = TokenBucket::new(10, 1, ms(250));
+    assert_eq!(first(&mut bucket, 5), [0, 100, 200, 250, 250].map(ms));
+    let mut bucket = TokenBucket::new(10, 1, ms(200));
+    assert_eq!(first(&mut bucket, 4), [0, 100, 200, 200].map(ms));
+    assert_eq!(bucket.delay(Instant::ZERO + ms(200), 0), ms(100));
+}
+
 #[test]
 fn cg_l3_the_longest_of_several_counts_and_all_are_asked() {
     let mut limiter = default_controller_limiter();

@@ -86,6 +86,12 @@ impl Model {
         Some(priority)
     }
 
+    /// What the limiter of [`World`] says.
+    fn retry_after(&self, key: Key) -> Duration {
+        let failures = self.failures.get(&key).copied().unwrap_or_default();
+        Duration::from_secs(1 << failures.min(3))
+    }
+
     fn ripen(&mut self, now: Instant) {
         let mut due: Vec<_> = self
             .delayed
@@ -172,8 +178,12 @@ impl World {
     }
 
     fn apply(&mut self, op: Op) {
+        // Each step at a time of its own, and so that no two delays end together: which of them comes
+        // first is open (T1 of the wheel).
         self.now += 1;
-        self.keep_apart(&op);
+        while self.is_tie(&op) {
+            self.now += 1;
+        }
         let now = Instant::from_nanos(self.now);
         let (queue, model) = (&mut self.queue, &mut self.model);
         let is_open = model.shut.is_none();
@@ -192,7 +202,7 @@ impl World {
             }
             Op::Retry(key) => {
                 let failures = model.failures.get(&key).copied().unwrap_or_default();
-                let wanted = Duration::from_secs(1 << failures.min(3));
+                let wanted = model.retry_after(key);
                 let delay = queue.add_rate_limited(now, &key);
                 assert_eq!(delay, is_open.then_some(wanted));
                 if is_open {
@@ -241,25 +251,16 @@ impl World {
         }
     }
 
-    /// Has a step with a delay wait until no other delay ends with it: which of two comes first then is
-    /// nobody's promise.
-    fn keep_apart(&mut self, op: &Op) {
-        let after = if let Op::After(_, after, _) = op {
-            *after
-        } else if let Op::Retry(key) = op {
-            let failures = self.model.failures.get(key).copied().unwrap_or_default();
-            1_000_000_000 << failures.min(3)
-        } else {
-            0
+    /// Whether a delay of this step would end with one of another key.
+    fn is_tie(&self, op: &Op) -> bool {
+        let (key, after) = match op {
+            Op::After(key, after, _) => (key, Duration::from_nanos(*after)),
+            Op::Retry(key) => (key, self.model.retry_after(*key)),
+            _ => return false,
         };
-        if after == 0 {
-            return;
-        }
-        let ends = |now: u64| Instant::from_nanos(now + after);
-        let is_taken = |at| self.model.delayed.values().any(|(other, _)| *other == at);
-        while is_taken(ends(self.now)) {
-            self.now += 1;
-        }
+        let at = Instant::from_nanos(self.now) + after;
+        let mut others = self.model.delayed.iter().filter(|(other, _)| *other != key);
+        others.any(|(_, (due, _))| *due == at)
     }
 
     fn delayed(&mut self, key: Key, after: u64, priority: Priority) {

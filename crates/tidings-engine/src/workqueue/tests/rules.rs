@@ -342,6 +342,61 @@ fn the_lowest_priority_is_served_after_so_many_others() {
     );
 }
 
+/// How often a level was passed over is remembered for as long as anything waits there.
+#[test]
+fn a_level_that_was_emptied_waits_anew_and_one_that_was_not_does_not() {
+    check_with(
+        "
+        t=0  add low1 low   -> queued
+        t=0  add low2 low   -> queued
+        t=0  add a          -> queued
+        t=0  add b          -> queued
+        t=0  add c          -> queued
+        t=0  add d          -> queued
+        t=0  get            -> a (added, normal)
+        t=0  get            -> b (added, normal)
+        t=0  cancel low1    -> true
+        t=0  get            -> low2 (added, low)
+        t=0  done low2      -> done
+        t=0  add low1 low   -> queued
+        t=0  get            -> c (added, normal)
+        t=0  add e          -> queued
+        t=0  cancel low1    -> true
+        t=0  add low2 low   -> queued
+        t=0  get            -> d (added, normal)
+        t=0  add f          -> queued
+        t=0  get            -> e (added, normal)
+        t=0  get            -> low2 (added, low)
+        t=0  get            -> f (added, normal)
+        ",
+        2,
+    );
+}
+
+/// N2: what a level waits for while a lower one has its turn is not held against those above it.
+#[test]
+fn a_level_is_passed_over_by_those_above_it_alone() {
+    check_with(
+        "
+        t=0  add low1 low   -> queued
+        t=0  add n1         -> queued
+        t=0  add n2         -> queued
+        t=0  add n3         -> queued
+        t=0  get            -> n1 (added, normal)
+        t=0  get            -> n2 (added, normal)
+        t=0  get            -> low1 (added, low)
+        t=0  add h1 high    -> queued
+        t=0  add h2 high    -> queued
+        t=0  add h3 high    -> queued
+        t=0  get            -> h1 (added, high)
+        t=0  get            -> h2 (added, high)
+        t=0  get            -> n3 (added, normal)
+        t=0  get            -> h3 (added, high)
+        ",
+        2,
+    );
+}
+
 #[test]
 fn tenants_of_one_priority_are_served_in_turn() {
     check(
@@ -366,6 +421,66 @@ fn tenants_of_one_priority_are_served_in_turn() {
 }
 
 /// A queue of small clients, for what the notation does not show.
+/// A tenant goes with its last key, and its name means nothing any more: whoever comes next under it,
+/// or in its place, begins anew.
+#[test]
+fn a_tenant_is_there_for_as_long_as_it_has_keys() {
+    let mut queue: WorkQueue<Arc<str>> = WorkQueue::new(WorkQueueConfig {
+        tenant: Some(Box::new(|key: &Arc<str>| {
+            key.split_once('/').map_or("", |(tenant, _)| tenant)
+        })),
+        ..WorkQueueConfig::default()
+    });
+    let names = ["a/1", "a/2", "b/1", "c/1"].map(Arc::<str>::from);
+    for round in 0..3 {
+        for key in &names {
+            queue.add(at(round), key);
+        }
+        assert_eq!(queue.stats(at(round)).tenants, 3);
+        let status = queue.status(at(round), &names[2]).unwrap();
+        assert_eq!(status.tenant, "b");
+        for tenants in [3, 2, 1, 0] {
+            // By the turn of the tenants: a, b, c and the second of a.
+            let Next::Key(taken) = queue.get(at(round)) else {
+                panic!("{tenants} tenants are left");
+            };
+            queue.done(at(round), taken.ticket);
+            queue.check_invariants();
+            assert_eq!(queue.stats(at(round)).tenants, tenants);
+        }
+        let stats = queue.stats(at(round));
+        assert_eq!((stats.tenants, stats.tracked), (0, 0));
+    }
+}
+
+#[test]
+fn cg_d4_all_keys_can_be_listed_up_to_a_number() {
+    let mut queue = queue();
+    let keys = ["a", "b", "c"].map(Arc::<str>::from);
+    queue.add(at(0), &keys[0]);
+    queue.add_after(at(0), &keys[1], Duration::from_secs(9));
+    queue.add_rate_limited(at(0), &keys[2]);
+    let mut lines: Vec<String> = queue
+        .dump(at(2), 10)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "a waits 2s (normal, added)",
+            "b due in 7s (normal, after a delay)",
+            "c due in 0ns (normal, retry 1), requeues 1",
+        ]
+    );
+    assert_eq!(
+        (queue.dump(at(2), 2).len(), queue.dump(at(2), 0).len()),
+        (2, 0)
+    );
+    assert_eq!(queue.status(at(2), &"z".into()), None);
+}
+
 fn queue() -> WorkQueue<Arc<str>> {
     WorkQueue::new(WorkQueueConfig::default())
 }
@@ -396,6 +511,7 @@ fn the_counters_are_those_of_client_go() {
     assert_eq!(stats.unfinished_work, Duration::from_secs(3 + 2));
     assert_eq!(stats.longest_running, Duration::from_secs(3));
     assert_eq!((stats.taken, stats.processing), (2, 2));
+    assert_eq!(queue.processing_len(), 2);
     assert_eq!(stats.queue_duration.sum(), Duration::from_secs(3 + 3));
     queue.done(at(13), first.ticket);
     queue.done(at(6), second.ticket);
@@ -410,6 +526,7 @@ fn the_counters_are_those_of_client_go() {
         .collect();
     assert_eq!(within, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2]);
     assert_eq!((stats.unfinished_work, stats.tracked), (Duration::ZERO, 0));
+    assert_eq!(queue.processing_len(), 0);
     queue.add_after(at(13), &a, Duration::from_secs(1));
     assert_eq!(queue.stats(at(13)).retries, 1);
     queue.shut_down();
