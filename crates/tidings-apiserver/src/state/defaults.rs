@@ -83,12 +83,14 @@ impl State {
         Err(refusal)
     }
 
-    /// Fills in what the client left out, before anybody owns it, and checks what there is.
+    /// Fills in what the client left out, before anybody owns it, and checks what there is. What an
+    /// apply merged has not been decoded as a whole.
     pub(super) fn complete(
         &self,
         resource: usize,
         old: Option<&Value>,
         document: &mut Value,
+        is_apply: bool,
     ) -> Result<(), Refusal> {
         let row = self.kind(resource);
         let name = document["metadata"]["name"]
@@ -100,7 +102,12 @@ impl State {
             remove(document, "status");
         }
         // What the server made of the parts by itself is an object of the kind, too.
-        typed::settle(&self.kinds[self.places[resource].storage], document, true);
+        let storage = self.places[resource].storage;
+        if is_apply || storage != resource {
+            typed::settle(&self.kinds[storage], document, true);
+        } else if row.status {
+            typed::settle_status(row, document);
+        }
         if let Some(schema) = &row.schema {
             schema.prepare(document);
             let causes = schema.validate(document);
