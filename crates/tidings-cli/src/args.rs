@@ -92,8 +92,11 @@ pub(crate) struct Sim {
     /// One seed alone.
     #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
     pub(crate) seed: Option<u64>,
+    /// One world with faults for so many hours of its own time, of --seed or of seed 0.
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
+    pub(crate) hours: Option<u32>,
     /// A case from a file, as a failing run prints it.
-    #[arg(long, conflicts_with_all = ["seeds", "first_seed", "seed"])]
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed", "seed", "hours"])]
     pub(crate) replay: Option<PathBuf>,
     /// Print the case and a line a step, with --seed or --replay.
     #[arg(long)]

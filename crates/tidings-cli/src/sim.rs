@@ -5,7 +5,7 @@
 use std::{fs, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
-use tidings_sim::{CLASSES, Case, Outcome, Summary};
+use tidings_sim::{BOUNDED, CLASSES, Case, Outcome, Summary, bound_of};
 
 use crate::{args::Sim, output};
 
@@ -16,6 +16,9 @@ pub(crate) fn run(args: &Sim) -> anyhow::Result<ExitCode> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let case: Case = text.parse().with_context(|| file.display().to_string())?;
         return one(case, args.trace);
+    }
+    if let Some(hours) = args.hours {
+        return long(args.seed.unwrap_or(0), hours);
     }
     if let Some(seed) = args.seed {
         return one(tidings_sim::case(seed), args.trace);
@@ -36,7 +39,10 @@ fn one(case: Case, trace: bool) -> anyhow::Result<ExitCode> {
     let tally = outcome.tally;
     output::line(&format!(
         "{} steps, {} events of handlers, {:.0?} simulated, level after {:.1?}",
-        tally.steps, tally.events, tally.simulated, tally.settle_max
+        tally.steps,
+        tally.events,
+        tally.simulated,
+        tally.settle_max()
     ))?;
     match &outcome.violation {
         None => Ok(ExitCode::SUCCESS),
@@ -45,6 +51,21 @@ fn one(case: Case, trace: bool) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// One long world. A case that fails is written as it is: to shorten it would take as many hours again.
+fn long(seed: u64, hours: u32) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let case = tidings_sim::long_case(seed, hours);
+    let outcome = tidings_sim::run(case.clone());
+    let summary = Summary::of(seed, outcome);
+    print_summary(&summary, began.elapsed().as_secs_f64())?;
+    let Some((_, violation)) = summary.violations.first_key_value() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    output::line(&format!("broken: {violation}"))?;
+    output::line(case.to_string().trim_end())?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn many(args: &Sim) -> anyhow::Result<ExitCode> {
@@ -103,13 +124,23 @@ fn print_summary(summary: &Summary, seconds: f64) -> anyhow::Result<()> {
     ))?;
     output::line(&format!(
         "level at the latest {:.1?} after the last fault; at most {} requests of an informer in 10 s; {} restores",
-        tally.settle_max, tally.requests_max, tally.restores
+        tally.settle_max(),
+        tally.requests_max,
+        tally.restores
     ))?;
+    output::line("by the fault with the longest bound of those that could still have an effect:")?;
+    for ((name, longest), runs) in BOUNDED.iter().zip(tally.settle).zip(tally.settled) {
+        let bound = bound_of(name);
+        output::line(&format!(
+            "  {name:14} {runs:>6} runs, level within {longest:>7.1?} of {bound:?}"
+        ))?;
+    }
     let total: u64 = (0..CLASSES.len())
         .map(|it| summary.coverage.total(it))
         .sum();
     output::line(&format!(
-        "{total} faults, by class and by the state that they met:"
+        "{total} faults and {} ops, by the state that they met:",
+        tally.ops
     ))?;
     output::line(summary.coverage.to_string().trim_end())?;
     Ok(())

@@ -26,10 +26,10 @@ use tidings_engine::{
 };
 
 use crate::{
-    client::Informer,
-    handlers::{Payload, Seat},
-    model::{Cursor, Selected},
-    world::World,
+    handlers::{Known, Payload, Seat},
+    informer::Informer,
+    stores::{difference, stored},
+    world::{Step, World},
 };
 
 /// A broken rule.
@@ -58,7 +58,7 @@ impl fmt::Display for Violation {
     }
 }
 
-type Broken = (&'static str, String);
+pub(crate) type Broken = (&'static str, String);
 
 impl World {
     /// After each turn of an informer (W2).
@@ -85,90 +85,6 @@ impl World {
         if let Err((rule, what)) = self.check_store(index) {
             self.violate(rule, &format!("i{index}"), what);
         }
-    }
-
-    fn check_store(&mut self, index: usize) -> Result<(), Broken> {
-        let informer = &mut self.informers[index];
-        let snapshot = informer.pipeline.indexer().snapshot();
-        if snapshot.generation() == informer.generation {
-            return Ok(());
-        }
-        informer.generation = snapshot.generation();
-        let Some(rv) = snapshot.resource_version() else {
-            return Ok(());
-        };
-        let Ok(rv) = rv.to_string().parse::<u64>() else {
-            return Err(("INV-S2", format!("the published version is {rv}")));
-        };
-        self.tally.publications += 1;
-        let epoch = snapshot.epoch();
-        if let Some((before, was)) = informer.published
-            && before == epoch
-            && rv < was
-        {
-            return Err(("INV-S2", format!("published {rv} after {was}")));
-        }
-        if epoch > self.restores {
-            let restores = self.restores;
-            let what = format!("the engine counts {epoch} epochs after {restores} restores");
-            return Err(("INV-S4", what));
-        }
-        informer.published = Some((epoch, rv));
-        check_index(&snapshot)?;
-        let stored = stored(&snapshot);
-        if self.trace.is_on() {
-            let objects = stored.len();
-            let now = self.now;
-            let line = format_args!("i{index} = {objects} objects rv={rv} epoch={epoch}");
-            self.trace.line(now, line);
-        }
-        self.compare(index, &stored, rv)
-    }
-
-    /// INV-S1. A store that is known to lack something is compared as soon as it may be whole again.
-    fn compare(&mut self, index: usize, stored: &Selected, rv: u64) -> Result<(), Broken> {
-        let informer = &mut self.informers[index];
-        let own = informer.base_epoch;
-        let listed = informer.list_epoch.filter(|_| informer.is_list_clean);
-        let last = informer.cursor.take();
-        if let Some(epoch) = own.filter(|_| !informer.is_doubtful) {
-            let expected = self.cluster.model.at(last, epoch, rv, &informer.knobs);
-            if let Some(expected) = expected.filter(|it| it.selected == *stored) {
-                informer.cursor = Some(expected);
-                return Ok(());
-            }
-        }
-        if let Some(epoch) = listed {
-            let expected = self.cluster.model.at(None, epoch, rv, &informer.knobs);
-            if let Some(expected) = expected.filter(|it| it.selected == *stored) {
-                informer.base_epoch = Some(epoch);
-                informer.list_epoch = None;
-                informer.is_doubtful = false;
-                informer.cursor = Some(expected);
-                return Ok(());
-            }
-        }
-        if informer.is_doubtful {
-            return self.check_phantoms(stored);
-        }
-        let epoch = own.or(listed).unwrap_or(0);
-        let expected = self.cluster.model.at(None, epoch, rv, &informer.knobs);
-        let expected = expected.map(|it: Cursor| it.selected).unwrap_or_default();
-        let what = format!(
-            "at {rv} of epoch {epoch}: {}",
-            difference(stored, &expected)
-        );
-        Err(("INV-S1", what))
-    }
-
-    fn check_phantoms(&self, stored: &Selected) -> Result<(), Broken> {
-        for (key, (uid, rv)) in stored {
-            // One without a version was stored without one.
-            if *rv > 0 && !self.cluster.model.ever(uid, *rv) {
-                return Err(("INV-S8", format!("{key}@{rv}/{uid} never was")));
-            }
-        }
-        Ok(())
     }
 
     fn check_handlers(&mut self, index: usize) -> Result<(), Broken> {
@@ -224,7 +140,39 @@ impl World {
         if index == 0 {
             self.enqueue_heard();
         }
+        self.note_lacks(index);
         self.check_known(index)
+    }
+
+    /// Handlers that panicked: each has its events told again in time, whatever else happens (H4).
+    fn note_lacks(&mut self, index: usize) {
+        let now = self.now;
+        let Informer {
+            seats, pipeline, ..
+        } = &mut self.informers[index];
+        let mut looks = Vec::new();
+        for seat in seats.iter_mut().filter(|seat| seat.panics) {
+            let status = pipeline.fanout().handler(seat.id);
+            looks.extend(status.and_then(|status| seat.note_lack(now, &status)));
+        }
+        for at in looks {
+            self.plan(at, Step::Lack(index));
+        }
+    }
+
+    pub(crate) fn check_lacks(&mut self, index: usize) {
+        let now = self.now;
+        let informer = &self.informers[index];
+        let mut seats = informer.seats.iter();
+        let Some(number) = seats.position(|seat| seat.is_overdue(now)) else {
+            return;
+        };
+        if informer.was_busy(now) || informer.pipeline.fanout().backlog() > 0 {
+            // Changes are told first, and slow handlers take their time.
+            return self.plan_in(LACK_STEP, Step::Lack(index));
+        }
+        let what = format!("handler {number} is not told again what it panicked on");
+        self.violate("cg-I10", &format!("i{index}"), what);
     }
 
     /// INV-S7: a handler that is level knows what the store has, and nothing else.
@@ -325,11 +273,17 @@ impl World {
     pub(crate) fn is_level(&self, informer: &Informer) -> bool {
         let snapshot = informer.pipeline.indexer().snapshot();
         snapshot.resource_version().is_some()
-            && stored(&snapshot) == self.cluster.model.present(&informer.knobs)
+            && informer.is_equal(
+                &stored(&snapshot),
+                &self.cluster.model.present(&informer.knobs),
+            )
             && informer.pipeline.depth() == 0
             && informer.pipeline.fanout().backlog() == 0
-            && !(informer.pipeline.fanout().handlers())
-                .any(|status| status.state == HandlerState::CatchingUp)
+            && !(informer.pipeline.fanout().handlers()).any(|status| match status.state {
+                HandlerState::CatchingUp => true,
+                HandlerState::Live => status.failed_keys > 0,
+                HandlerState::Detached => false,
+            })
     }
 
     /// What an informer lacks.
@@ -375,8 +329,7 @@ impl World {
             let Some(status) = informer.pipeline.fanout().handler(seat.id) else {
                 continue;
             };
-            // One that panicked may still have to be told.
-            if seat.panics && !is_level(&status) {
+            if status.state == HandlerState::Detached {
                 continue;
             }
             if !is_level(&status) {
@@ -395,19 +348,9 @@ fn is_level(status: &HandlerStatus) -> bool {
     status.state == HandlerState::Live && status.failed_keys == 0
 }
 
-/// Keys with uid and version, as readers see them.
-fn stored(snapshot: &Snapshot<Payload>) -> Selected {
-    let one = |entry: &tidings_engine::entry::Entry<Payload>| {
-        let object = &entry.object;
-        let version = object.resource_version_text().parse().unwrap_or(0);
-        (object.key().into(), (object.uid().into(), version))
-    };
-    snapshot.iter().map(one).collect()
-}
-
 /// What a handler knows and the store has not, or the other way round, of what can be decoded.
 fn folded_difference(
-    known: &BTreeMap<String, (String, String)>,
+    known: &BTreeMap<String, Known>,
     snapshot: &Snapshot<Payload>,
 ) -> Option<String> {
     let mut left = known.len();
@@ -417,13 +360,17 @@ fn folded_difference(
             (None, None) => {}
             (None, Some(_)) => return Some(format!("it was not told of {}", object.key())),
             (Some(_), None) => return Some(format!("{} has no value", object.key())),
-            (Some((uid, version)), Some(_)) => {
+            (Some((uid, version, mark)), Some(document)) => {
                 left -= 1;
                 let is_current = version == object.resource_version_text();
                 if uid != object.uid() || !(is_current || entry.is_poisoned()) {
                     let now = object.resource_version_text();
                     let key = object.key();
                     return Some(format!("it knows {key}@{version}, the store has @{now}"));
+                }
+                if *mark != Some(document.mark()) {
+                    let key = object.key();
+                    return Some(format!("it knows another content of {key}@{version}"));
                 }
             }
         }
@@ -435,56 +382,8 @@ fn folded_difference(
     })
 }
 
-/// INV-S10.
-fn check_index(snapshot: &Snapshot<Payload>) -> Result<(), Broken> {
-    let mut expected: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for entry in snapshot.iter() {
-        if let Some(document) = entry.effective() {
-            let keys = expected.entry(document.app()).or_default();
-            keys.push(entry.object.key());
-        }
-    }
-    let unknown = |_| ("INV-S10", "the index is gone".to_owned());
-    let values = snapshot.index_values("app").map_err(unknown)?;
-    if values.len() != expected.len() {
-        let what = format!("{} values, the store has {}", values.len(), expected.len());
-        return Err(("INV-S10", what));
-    }
-    for (value, mut keys) in expected {
-        let found = snapshot.index_keys("app", value).map_err(unknown)?;
-        let mut found: Vec<&str> = found.iter().map(|key| &**key).collect();
-        found.sort_unstable();
-        keys.sort_unstable();
-        if found != keys {
-            return Err(("INV-S10", format!("{value:?} has {found:?}, not {keys:?}")));
-        }
-    }
-    Ok(())
-}
-
-fn difference(stored: &Selected, expected: &Selected) -> String {
-    let mut text = String::new();
-    let mut count = 0;
-    for key in stored.keys().chain(expected.keys()) {
-        let (is, should) = (stored.get(key), expected.get(key));
-        if is == should || text.contains(&**key) {
-            continue;
-        }
-        count += 1;
-        if count > 6 {
-            text.push_str("..");
-            break;
-        }
-        let shown = |it: Option<&(std::sync::Arc<str>, u64)>| match it {
-            None => "absent".to_owned(),
-            Some((uid, rv)) => format!("@{rv}/{}", uid.get(..4).unwrap_or(uid)),
-        };
-        text.push_str(&format!("{key} is {} not {}; ", shown(is), shown(should)));
-    }
-    text
-}
-
 /// What one input may enqueue beyond the bound, or a slice that was fed whole.
 const SPILL_MAX: usize = 4096;
+const LACK_STEP: Duration = Duration::from_secs(1);
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 const REQUESTS_MAX: usize = 30;

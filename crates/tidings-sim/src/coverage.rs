@@ -1,9 +1,9 @@
-//! Which fault met an informer in which state: a run set in which a pair that can meet never met proves
+//! Which fault, and which op, met an informer in which state: a run set in which a pair that can meet never met proves
 //! less than it says.
 //!
 //! Does not judge one run: a run meets a few.
 
-use std::{fmt, ops::AddAssign, time::Duration};
+use std::{fmt, ops::AddAssign};
 
 use crate::{
     fault::{CLASSES, Fault},
@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// The states of an informer, as a fault meets it.
-pub const STATES: [&str; 5] = ["list", "page", "initial", "watch", "probe"];
+pub const STATES: [&str; 6] = ["list", "page", "initial", "watch", "probe", "waiting"];
+const WAITING: usize = 5;
 
 /// Ops that are no writes, by the first word of their line.
 const OPS: [&str; 15] = [
@@ -37,33 +38,35 @@ const OPS: [&str; 15] = [
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     faults: [[u64; STATES.len()]; CLASSES.len()],
-    ops: [u64; OPS.len()],
+    ops: [[u64; STATES.len()]; OPS.len()],
+    done: [u64; OPS.len()],
 }
 
 // === impl Coverage ===
 
 impl Coverage {
     pub(crate) fn note(&mut self, fault: Fault, asked: Option<Asked>, probing: bool) {
-        let state = match asked {
-            Some(Asked::List) => 0,
-            Some(Asked::Page) => 1,
-            Some(Asked::WatchList) => 2,
-            Some(Asked::Watch) => 3,
-            Some(Asked::Probe) => 4,
-            None => return,
+        let Some(state) = asked.map(state_of) else {
+            return;
         };
         self.faults[fault.class()][state] += 1;
-        if probing && state == 3 {
-            self.faults[fault.class()][4] += 1;
+        if probing && state == state_of(Asked::Watch) {
+            self.faults[fault.class()][state_of(Asked::Probe)] += 1;
         }
     }
 
-    /// An op was executed, and did something.
-    pub(crate) fn note_op(&mut self, op: &Op) {
+    /// A fault is to meet the request that ends a wait, or acts meanwhile.
+    pub(crate) fn note_waiting(&mut self, fault: Fault) {
+        self.faults[fault.class()][WAITING] += 1;
+    }
+
+    /// An op was executed, and did something, while informers were in these states.
+    pub(crate) fn note_op(&mut self, op: &Op, states: impl Iterator<Item = usize>) {
         let word = op.to_string();
         let word = word.split(' ').next().unwrap_or_default();
         if let Some(index) = OPS.iter().position(|op| *op == word) {
-            self.ops[index] += 1;
+            self.done[index] += 1;
+            states.for_each(|state| self.ops[index][state] += 1);
         }
     }
 
@@ -74,53 +77,50 @@ impl Coverage {
             return Some(self.total(class) > 0);
         }
         let op = OPS.iter().position(|op| *op == name)?;
-        Some(self.ops[op] > 0)
+        Some(self.done[op] > 0)
     }
 
     /// How often a class of fault met a state.
     #[must_use]
-    pub fn count(&self, class: usize, state: usize) -> u64 {
+    pub const fn count(&self, class: usize, state: usize) -> u64 {
         self.faults[class][state]
     }
 
-    /// How often a class of fault acted.
+    /// How often a class of fault acted on a request or on an answer.
     #[must_use]
     pub fn total(&self, class: usize) -> u64 {
-        self.faults[class].iter().sum()
+        self.faults[class][..WAITING].iter().sum()
     }
 
     /// Pairs that can meet and never did.
     #[must_use]
     pub fn missing(&self) -> Vec<(&'static str, &'static str)> {
         let mut missing = Vec::new();
-        for (class, name) in CLASSES.iter().enumerate() {
-            for (state, state_name) in STATES.iter().enumerate() {
-                if self.faults[class][state] == 0 && unreachable_because(name, state_name).is_none()
-                {
-                    missing.push((*name, *state_name));
+        for (name, counts) in self.rows() {
+            for (state, count) in STATES.iter().zip(counts) {
+                if *count == 0 && unreachable_because(name, state).is_none() {
+                    missing.push((name, *state));
                 }
             }
         }
         missing
     }
 
-    /// How long everything may take to be level after the faults of this run.
-    pub(crate) fn bound(&self) -> Duration {
-        let met = CLASSES.iter().enumerate();
-        let met = met.filter(|(class, _)| self.total(*class) > 0);
-        let longest = met.map(|(_, name)| bound_of(name)).max();
-        longest.unwrap_or(Duration::ZERO).max(bound_of(""))
+    fn rows(&self) -> impl Iterator<Item = (&'static str, &[u64; STATES.len()])> {
+        let faults = CLASSES.into_iter().zip(&self.faults);
+        faults.chain(OPS.into_iter().zip(&self.ops))
     }
 }
 
 impl AddAssign for Coverage {
     fn add_assign(&mut self, other: Self) {
-        for (row, added) in self.faults.iter_mut().zip(other.faults) {
+        let rows = self.faults.iter_mut().chain(&mut self.ops);
+        for (row, added) in rows.zip(other.faults.iter().chain(&other.ops)) {
             for (count, added) in row.iter_mut().zip(added) {
                 *count += added;
             }
         }
-        for (count, added) in self.ops.iter_mut().zip(other.ops) {
+        for (count, added) in self.done.iter_mut().zip(other.done) {
             *count += added;
         }
     }
@@ -133,24 +133,39 @@ impl fmt::Display for Coverage {
             write!(f, "{state:>10}")?;
         }
         writeln!(f)?;
-        for (class, name) in CLASSES.iter().enumerate() {
+        for (name, counts) in self.rows() {
             write!(f, "{name:14}")?;
-            for (state, state_name) in STATES.iter().enumerate() {
-                match (
-                    self.faults[class][state],
-                    unreachable_because(name, state_name),
-                ) {
+            for (state, count) in STATES.iter().zip(counts) {
+                match (count, unreachable_because(name, state)) {
                     (0, Some(_)) => write!(f, "{:>10}", "-")?,
                     (count, _) => write!(f, "{count:>10}")?,
                 }
             }
             writeln!(f)?;
         }
-        for (name, count) in OPS.iter().zip(self.ops) {
-            write!(f, "{name} {count}  ")?;
-        }
         Ok(())
     }
+}
+
+const fn state_of(asked: Asked) -> usize {
+    match asked {
+        Asked::List => 0,
+        Asked::Page => 1,
+        Asked::WatchList => 2,
+        Asked::Watch => 3,
+        Asked::Probe => 4,
+    }
+}
+
+/// The states in which an informer is: what it has asked for, or that it waits.
+pub(crate) fn states_of(
+    asked: Option<Asked>,
+    is_probing: bool,
+    is_waiting: bool,
+) -> impl Iterator<Item = usize> {
+    let probe = is_probing.then_some(Asked::Probe);
+    let open = asked.into_iter().chain(probe).map(state_of);
+    open.chain((is_waiting && asked.is_none()).then_some(WAITING))
 }
 
 /// Why a fault cannot meet a state.
@@ -158,7 +173,15 @@ impl fmt::Display for Coverage {
 pub fn unreachable_because(class: &str, state: &str) -> Option<&'static str> {
     match (class, state) {
         ("loop-pages", "page") => None,
-        ("loop-pages", _) => Some("only a further page can repeat its token"),
+        ("loop-pages", state) if state != "waiting" => {
+            Some("only a further page can repeat its token")
+        }
+        (
+            "refuse" | "too-large" | "html" | "no-answer" | "no-connect" | "loop-pages"
+            | "expire-tokens" | "close-at-once" | "overload",
+            "waiting",
+        ) => None,
+        (class, "waiting") if CLASSES.contains(&class) => Some("nothing is on its way"),
         ("too-large", "probe") => Some("a probe asks for no version"),
         ("close-at-once", "initial" | "watch") => None,
         ("close-at-once", _) => Some("only watches are closed"),
@@ -168,19 +191,4 @@ pub fn unreachable_because(class: &str, state: &str) -> Option<&'static str> {
         }
         (_, _) => None,
     }
-}
-
-/// How long everything may take to be level again after a fault of a class, once the faults stop.
-#[must_use]
-pub fn bound_of(class: &str) -> Duration {
-    Duration::from_secs(match class {
-        // A watch that was found healthy is looked at every ten minutes.
-        "half-open" | "drip" | "lose-tail" => 900,
-        // A list may be silent for a minute, drip for ten.
-        "no-answer" | "stall" => 900,
-        // The slow retry, doubled by jitter.
-        "refuse" | "error-event" => 400,
-        // A backoff, doubled by jitter, and a list.
-        _ => 400,
-    })
 }

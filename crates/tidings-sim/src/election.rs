@@ -251,7 +251,10 @@ impl World {
     fn check_leaders(&mut self) {
         let now = self.now;
         let config = Config::default();
-        let is_over = |at: Instant| at + config.renew_deadline + CLOCK_MARGIN < now;
+        // A candidate that stood still meanwhile may know a version that both histories have, and
+        // its write is taken.
+        let term = config.renew_deadline + CLOCK_MARGIN + STILL_MAX;
+        let is_over = |at: Instant| at + term < now;
         if !self.restored_at.is_none_or(is_over) {
             return;
         }
@@ -366,7 +369,8 @@ impl World {
             let now = self.now;
             let node = &mut self.election.nodes[index];
             node.cut_until = now;
-            if node.has_stopped {
+            // Who is about to step back would be gone for good.
+            if node.has_stopped || node.stepped_back_at != Instant::ZERO {
                 self.restart_candidate(index);
             }
         }
@@ -422,5 +426,7 @@ fn seen(lease: &Stored) -> Seen {
 }
 
 /// What the slowest clock adds to a term.
+/// The longest that a candidate stands still.
+const STILL_MAX: Duration = Duration::from_secs(30);
 const CLOCK_MARGIN: Duration = Duration::from_millis(250);
 const SECOND: u64 = 1_000_000_000;

@@ -12,13 +12,16 @@ pub enum Fault {
     Refuse {
         /// The HTTP code.
         code: u16,
-        /// `Retry-After` in seconds, 0 for none.
-        after: u32,
+        /// `Retry-After` in seconds, if it says so.
+        after: Option<u32>,
         /// Whether the body is text and no Status (pr-S5).
         plain: bool,
     },
-    /// The next request's version lies in the server's future (pr-L6).
-    TooLarge,
+    /// The next request's version lies in the server's future, and any version for so long (pr-L6).
+    TooLarge {
+        /// How long.
+        millis: u32,
+    },
     /// The next answer is a proxy's page with a 200 (pr-F32).
     Html,
     /// The next request is never answered.
@@ -78,10 +81,19 @@ pub enum Fault {
     BadBookmark,
     /// A bookmark with a lower version comes.
     LowBookmark,
+    /// Every request is refused for so long (pr-F54).
+    Overload {
+        /// The HTTP code.
+        code: u16,
+        /// `Retry-After` in seconds, if it says so.
+        after: Option<u32>,
+        /// How long.
+        millis: u32,
+    },
 }
 
 /// How often each class of fault acted, and in which state: see `coverage`.
-pub const CLASSES: [&str; 24] = [
+pub const CLASSES: [&str; 25] = [
     "refuse",
     "too-large",
     "html",
@@ -106,6 +118,7 @@ pub const CLASSES: [&str; 24] = [
     "no-version",
     "bad-bookmark",
     "low-bookmark",
+    "overload",
 ];
 
 // === impl Fault ===
@@ -116,7 +129,7 @@ impl Fault {
     pub const fn class(self) -> usize {
         match self {
             Self::Refuse { .. } => 0,
-            Self::TooLarge => 1,
+            Self::TooLarge { .. } => 1,
             Self::Html => 2,
             Self::NoAnswer => 3,
             Self::NoConnect => 4,
@@ -139,6 +152,7 @@ impl Fault {
             Self::NoVersion => 21,
             Self::BadBookmark => 22,
             Self::LowBookmark => 23,
+            Self::Overload { .. } => 24,
         }
     }
 
@@ -151,13 +165,13 @@ impl Fault {
     /// Whether it acts on the stream as it is.
     #[must_use]
     pub const fn meets_stream(self) -> bool {
-        !self.meets_request() && !self.meets_bytes() && self.class() >= 8
+        !self.meets_request() && !self.meets_bytes() && self.class() >= 8 && self.class() <= 15
     }
 
     /// Whether it acts on what the server sends next.
     #[must_use]
     pub const fn meets_bytes(self) -> bool {
-        matches!(self, Self::Truncate { .. }) || self.class() >= 16
+        matches!(self, Self::Truncate { .. }) || (self.class() >= 16 && self.class() <= 23)
     }
 }
 
@@ -166,16 +180,27 @@ impl fmt::Display for Fault {
         f.write_str(CLASSES[self.class()])?;
         match self {
             Self::Refuse { code, after, plain } => {
-                write!(f, " code={code} after={after}")?;
+                write!(f, " code={code}")?;
+                write_after(f, *after)?;
                 f.write_str(if *plain { " plain" } else { "" })
+            }
+            Self::Overload {
+                code,
+                after,
+                millis,
+            } => {
+                write!(f, " code={code} ms={millis}")?;
+                write_after(f, *after)
             }
             Self::ErrorEvent { code } => write!(f, " code={code}"),
             Self::Truncate { clean: true } => f.write_str(" clean"),
-            Self::CloseAtOnce { millis } | Self::Stall { millis } | Self::Drip { millis } => {
+            Self::CloseAtOnce { millis }
+            | Self::Drip { millis }
+            | Self::Stall { millis }
+            | Self::TooLarge { millis } => {
                 write!(f, " ms={millis}")
             }
-            Self::TooLarge
-            | Self::Html
+            Self::Html
             | Self::NoAnswer
             | Self::NoConnect
             | Self::LoopPages
@@ -195,4 +220,8 @@ impl fmt::Display for Fault {
             | Self::LowBookmark => Ok(()),
         }
     }
+}
+
+fn write_after(f: &mut fmt::Formatter<'_>, after: Option<u32>) -> fmt::Result {
+    after.map_or(Ok(()), |after| write!(f, " after={after}"))
 }

@@ -20,8 +20,9 @@ use crate::{
 #[must_use]
 pub fn case(seed: u64) -> Case {
     let mut rng = Rng::with_seed(seed);
-    let swarm = Swarm::draw(&mut rng);
-    let knobs = knobs(&mut rng, seed);
+    let mut swarm = Swarm::draw(&mut rng);
+    let mut knobs = knobs(&mut rng, seed);
+    swarm.crowd(&mut rng, &mut knobs);
     let longest = [60, 200, 500][rng.usize(..3)];
     let length = rng.usize(20..longest);
     let mut ops = Vec::with_capacity(length);
@@ -30,6 +31,32 @@ pub fn case(seed: u64) -> Case {
         at = at + pause(&mut rng, swarm.pace);
         let op = swarm.op(&mut rng, &knobs);
         ops.push(Timed { at, op });
+    }
+    Case { knobs, ops }
+}
+
+/// One world that lasts for so many hours, with each fault in its time: every quarter of an hour has
+/// some of them.
+#[must_use]
+pub fn long_case(seed: u64, hours: u32) -> Case {
+    let mut rng = Rng::with_seed(seed);
+    let mut knobs = knobs(&mut rng, seed);
+    knobs.replicas = 3;
+    knobs.workers = 3;
+    knobs.candidates = 2;
+    knobs.informers = (0..3).map(|_| informer(&mut rng)).collect();
+    let mut ops = Vec::new();
+    let mut at = Instant::ZERO;
+    for quarter in 1..=u64::from(hours) * 4 {
+        let end = Instant::ZERO + Duration::from_secs(900 * quarter);
+        let swarm = Swarm::draw(&mut rng);
+        while at < end {
+            ops.push(Timed {
+                at,
+                op: swarm.op(&mut rng, &knobs),
+            });
+            at = at + pause(&mut rng, swarm.pace.max(1));
+        }
     }
     Case { knobs, ops }
 }
@@ -48,6 +75,8 @@ struct Swarm {
     finalizers: bool,
     /// Mostly short, mostly long, or mixed pauses.
     pace: u8,
+    /// Most milliseconds that an informer is held up.
+    held: u32,
 }
 
 // === impl Swarm ===
@@ -73,6 +102,57 @@ impl Swarm {
             poison: rng.u8(..4) == 0,
             finalizers: rng.u8(..3) == 0,
             pace: rng.u8(..3),
+            held: 20_000,
+        }
+    }
+
+    /// Some worlds are about what is rare elsewhere: handlers that come and go while things are queued
+    /// for them, lists that follow on events which still wait, and histories that are alike.
+    fn crowd(&mut self, rng: &mut Rng, knobs: &mut Knobs) {
+        let crowd = rng.u8(..8);
+        if crowd == 0 {
+            self.others = vec![
+                ADD_HANDLER,
+                ADD_HANDLER,
+                REMOVE_HANDLER,
+                REMOVE_HANDLER,
+                8,
+                HOLD,
+            ];
+            for informer in &mut knobs.informers {
+                informer.budget = [1, 7][rng.usize(..2)];
+                informer.slow = [1000, 100_000][rng.usize(..2)];
+                informer.depth = 8192;
+            }
+            // More changes than objects: a late handler is level before the queue is empty.
+            self.namespaces = 1;
+            self.names = self.names.min(3);
+        }
+        if crowd == 1 {
+            self.others = vec![HOLD, HOLD, COMPACT];
+            self.faults = ["reset", "error-event", "eof"].map(class_of).to_vec();
+            self.held = 200_000;
+            for informer in &mut knobs.informers {
+                informer.list =
+                    [ListMode::Auto, ListMode::WatchList, ListMode::Paged][rng.usize(..3)];
+                informer.order = Order::PerKey;
+                informer.depth = 8192;
+            }
+        }
+        if crowd == 2 {
+            // Two histories that write the same few objects at the same versions (pr D5).
+            self.others = vec![RESTORE];
+            self.namespaces = 1;
+            self.names = self.names.min(2);
+            for informer in &mut knobs.informers {
+                informer.kind = Kind::Pod;
+                informer.app = None;
+            }
+        }
+        if crowd < 3 {
+            self.writes = rng.u8(5..8);
+            self.faulty = 2;
+            self.pace = [0, 2][rng.usize(..2)];
         }
     }
 
@@ -131,9 +211,9 @@ impl Swarm {
         let replica = rng.u8(..knobs.replicas);
         let candidate = rng.u8(..knobs.candidates.max(1));
         match other {
-            0 => Op::Compact,
-            1 if rng.bool() => Op::Checkpoint,
-            1 => Op::Restore {
+            COMPACT => Op::Compact,
+            RESTORE if rng.bool() => Op::Checkpoint,
+            RESTORE => Op::Restore {
                 writes: [0, 0, 1, 3, 20][rng.usize(..5)],
             },
             2 if rng.bool() => Op::CrdDelete,
@@ -155,19 +235,19 @@ impl Swarm {
                     WatchLists::Endless,
                 ][rng.usize(..4)],
             },
-            6 => Op::AddHandler {
+            ADD_HANDLER => Op::AddHandler {
                 informer,
                 panics: [0, 0, 2, 5][rng.usize(..4)],
                 resync: [0, 0, 5, 60][rng.usize(..4)],
             },
-            7 => Op::RemoveHandler {
+            REMOVE_HANDLER => Op::RemoveHandler {
                 informer,
                 drain: rng.bool(),
             },
             8 => Op::Resync { informer },
-            9 => Op::Hold {
+            HOLD => Op::Hold {
                 informer,
-                millis: rng.u32(..20_000),
+                millis: rng.u32(..self.held),
             },
             10 => Op::Jump {
                 informer,
@@ -191,6 +271,11 @@ impl Swarm {
 
 /// Kinds of ops beside writes and faults.
 const OTHERS: u8 = 16;
+const COMPACT: u8 = 0;
+const RESTORE: u8 = 1;
+const ADD_HANDLER: u8 = 6;
+const REMOVE_HANDLER: u8 = 7;
+const HOLD: u8 = 9;
 
 fn pause(rng: &mut Rng, pace: u8) -> Duration {
     let millis = match (pace, rng.u8(..10)) {
@@ -202,15 +287,29 @@ fn pause(rng: &mut Rng, pace: u8) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// The number of a class.
+fn class_of(name: &str) -> usize {
+    let found = CLASSES.iter().position(|class| *class == name);
+    found.unwrap_or_default()
+}
+
 fn fault(rng: &mut Rng, class: usize) -> Fault {
     let millis = [1, 100, 3000, 40_000][rng.usize(..4)];
     match CLASSES[class] {
         "refuse" => Fault::Refuse {
             code: CODES[rng.usize(..CODES.len())],
-            after: [0, 0, 0, 1, 7, 4_000_000][rng.usize(..6)],
+            after: AFTER[rng.usize(..AFTER.len())],
             plain: rng.u8(..4) == 0,
         },
-        "too-large" => Fault::TooLarge,
+        // Longer than a version of the future is asked for, too.
+        "too-large" => Fault::TooLarge {
+            millis: [0, 0, millis * 2][rng.usize(..3)],
+        },
+        "overload" => Fault::Overload {
+            code: [429, 503][rng.usize(..2)],
+            after: AFTER[rng.usize(..AFTER.len())],
+            millis,
+        },
         "html" => Fault::Html,
         "no-answer" => Fault::NoAnswer,
         "no-connect" => Fault::NoConnect,
@@ -243,6 +342,17 @@ fn fault(rng: &mut Rng, class: usize) -> Fault {
     }
 }
 
+/// `Retry-After`, from none over none at all to two months.
+const AFTER: [Option<u32>; 7] = [
+    None,
+    None,
+    Some(0),
+    Some(0),
+    Some(1),
+    Some(7),
+    Some(4_000_000),
+];
+
 /// Codes of the decision table, and some that it does not name.
 const CODES: [u16; 16] = [
     301, 400, 401, 403, 404, 405, 406, 410, 415, 422, 429, 500, 502, 503, 504, 507,
@@ -258,6 +368,7 @@ fn knobs(rng: &mut Rng, seed: u64) -> Knobs {
         latency: [0, 2, 50, 1000][rng.usize(..4)],
         bookmarks: [0, 5, 60, 60, 600][rng.usize(..5)],
         gzip: rng.u8(..4) == 0,
+        mute: rng.u8(..6) == 0,
         hash_bits: [2, 64, 64][rng.usize(..3)],
         informers,
         workers: rng.u8(..4),

@@ -6,22 +6,28 @@ use std::{
     collections::BTreeMap,
     panic::resume_unwind,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde::Deserialize;
+use tidings_api::Instant;
 use tidings_engine::{
     entry::Entry,
-    fanout::{Event, Handler, HandlerId},
+    fanout::{Event, Handler, HandlerId, HandlerState, HandlerStatus},
     indexer::StoreReader,
 };
+
+use crate::model::{Mark, mark_of};
 
 /// What the informers keep of an object.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Document {
+    /// Items of a typed list have none.
+    #[serde(default)]
+    kind: String,
     metadata: Metadata,
     /// What a poisoned object does not have.
-    #[serde(rename = "spec")]
-    _spec: Spec,
+    spec: Spec,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,8 +38,9 @@ struct Metadata {
 
 #[derive(Debug, Deserialize)]
 struct Spec {
-    #[serde(rename = "n")]
-    _n: u64,
+    n: u64,
+    /// What a worker wrote.
+    seen: Option<u64>,
 }
 
 pub(crate) type Payload = Arc<Document>;
@@ -44,13 +51,34 @@ impl Document {
     pub(crate) fn app(&self) -> &str {
         self.metadata.labels.get("app").map_or("", String::as_str)
     }
+
+    /// Whether its kind is one that no server has.
+    pub(crate) fn is_of_no_kind(&self) -> bool {
+        self.kind.starts_with('X')
+    }
+
+    /// What stands in it, in a number.
+    pub(crate) fn mark(&self) -> Mark {
+        mark_of(self.spec.n, self.spec.seen)
+    }
+}
+
+/// An object as somebody knows it: uid, version, and what stands in it.
+pub(crate) type Known = (String, String, Option<Mark>);
+
+/// An object as it was last decodable.
+pub(crate) fn known(entry: &Entry<Payload>) -> Known {
+    let object = &entry.object;
+    let mark = entry.effective().map(|document| document.mark());
+    let version = object.resource_version_text().to_owned();
+    (object.uid().to_owned(), version, mark)
 }
 
 /// What one handler was told.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// What it knows: key to uid and version.
-    pub(crate) known: BTreeMap<String, (String, String)>,
+    /// What it knows, by key.
+    pub(crate) known: BTreeMap<String, Known>,
     /// What happened since it was looked at last.
     pub(crate) fresh: Vec<Told>,
     pub(crate) told: u64,
@@ -59,6 +87,8 @@ pub(crate) struct Log {
     pub(crate) broken: Option<(&'static str, String)>,
     /// Whether versions have gone back: then they say nothing of each other.
     pub(crate) restored: bool,
+    /// Whether the faults are over, so that it does not panic any more.
+    pub(crate) is_calm: bool,
 }
 
 /// One event.
@@ -81,9 +111,45 @@ pub(crate) struct Seat {
     pub(crate) id: HandlerId,
     pub(crate) log: SharedLog,
     pub(crate) panics: bool,
+    /// Since when it lacks an event on which it panicked, and how often it had by then.
+    lacks_since: Option<(Instant, u64)>,
 }
 
+// === impl Seat ===
+
 impl Seat {
+    pub(crate) const fn new(id: HandlerId, log: SharedLog, panics: bool) -> Self {
+        Self {
+            id,
+            log,
+            panics,
+            lacks_since: None,
+        }
+    }
+
+    /// H4 of the fan-out: what a handler lacks is told again after a while, or it panics anew. When to
+    /// look again, if it has begun to lack something.
+    pub(crate) fn note_lack(&mut self, now: Instant, status: &HandlerStatus) -> Option<Instant> {
+        if status.failed_keys == 0 || status.state != HandlerState::Live {
+            self.lacks_since = None;
+            return None;
+        }
+        if self
+            .lacks_since
+            .is_some_and(|(_, panics)| panics == status.panics)
+        {
+            return None;
+        }
+        self.lacks_since = Some((now, status.panics));
+        Some(now + LACK_MAX)
+    }
+
+    /// Whether it has lacked something for too long.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        self.lacks_since
+            .is_some_and(|(since, _)| now >= since + LACK_MAX)
+    }
+
     /// Events that it was told.
     pub(crate) fn told(&self) -> u64 {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).told
@@ -115,7 +181,12 @@ impl Recorder {
 impl Handler<Payload> for Recorder {
     fn handle(&mut self, event: Event<'_, Payload>) {
         self.calls += 1;
-        if self.panics > 0 && self.calls.is_multiple_of(u32::from(self.panics)) {
+        let is_calm = self
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_calm;
+        if self.panics > 0 && !is_calm && self.calls.is_multiple_of(u32::from(self.panics)) {
             // No hook prints it: it is caught by whoever called.
             resume_unwind(Box::new("a handler that panics"));
         }
@@ -134,7 +205,7 @@ impl Log {
         let object = &event.entry().object;
         let (key, uid) = (object.key().to_owned(), object.uid().to_owned());
         let version = object.resource_version_text().to_owned();
-        let value = (uid.clone(), version.clone());
+        let value = known(event.entry());
         let mut claims_final = false;
         let mut is_tombstone = false;
         let (word, fault) = match event {
@@ -146,9 +217,9 @@ impl Log {
                 let was = self.known.insert(key.clone(), value);
                 let fault = match was {
                     None => Some("it was never added"),
-                    Some((known, _)) if known != uid => Some("it is another object"),
+                    Some((known, ..)) if known != uid => Some("it is another object"),
                     Some(_) if old.object.uid() != uid => Some("the old one is another object"),
-                    Some((_, known)) if !self.restored && is_before(&version, &known) => {
+                    Some((_, known, _)) if !self.restored && is_before(&version, &known) => {
                         Some("its version went back")
                     }
                     Some(_) => None,
@@ -163,8 +234,8 @@ impl Log {
                 self.tombstones += u64::from(is_tombstone);
                 let fault = match self.known.remove(&key) {
                     None => Some("it was never added"),
-                    Some((known, _)) if known != uid => Some("it is another object"),
-                    Some((_, known)) => {
+                    Some((known, ..)) if known != uid => Some("it is another object"),
+                    Some((_, known, _)) => {
                         claims_final = *is_final_state_known && known == version;
                         None
                     }
@@ -214,3 +285,6 @@ fn is_before(one: &str, other: &str) -> bool {
         (Err(_), _) | (_, Err(_)) => false,
     }
 }
+
+/// The fan-out's own default, and a moment.
+const LACK_MAX: Duration = Duration::from_secs(31);

@@ -15,6 +15,14 @@ impl World {
         if index >= self.informers.len() {
             return;
         }
+        let meets_next = fault.meets_request()
+            || matches!(
+                fault,
+                Fault::CloseAtOnce { .. } | Fault::ExpireTokens | Fault::Overload { .. }
+            );
+        if meets_next && self.informers[index].is_waiting() {
+            self.coverage.note_waiting(fault);
+        }
         if fault.meets_request() || fault.meets_bytes() || (late && fault.meets_stream()) {
             let armed = &mut self.informers[index].armed;
             if armed.len() < ARMED_MAX {
@@ -32,6 +40,9 @@ impl World {
             }
             Fault::CloseAtOnce { millis } => {
                 self.informers[index].close_until = self.later(millis);
+            }
+            Fault::Overload { millis, .. } => {
+                self.informers[index].overload = Some((self.later(millis), fault));
             }
             _ => self.bring_to_stream(index, fault),
         }

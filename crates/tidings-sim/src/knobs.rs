@@ -24,6 +24,8 @@ pub struct Knobs {
     pub bookmarks: u32,
     /// Whether bodies are compressed, watches a member a flush (pr-W7).
     pub gzip: bool,
+    /// Whether a watch whose version is gone is closed without a word, where others say 410 (pr-W12).
+    pub mute: bool,
     /// Hash bits of the stores: few, so that keys collide.
     pub hash_bits: u32,
     /// The informers.
@@ -71,7 +73,7 @@ impl fmt::Display for Knobs {
         writeln!(
             f,
             "world seed={} replicas={} ring={} chunk={} latency={} bookmarks={} gzip={} \
-             hash-bits={} workers={} failures={} candidates={}",
+             mute={} hash-bits={} workers={} failures={} candidates={}",
             self.seed,
             self.replicas,
             self.ring,
@@ -79,6 +81,7 @@ impl fmt::Display for Knobs {
             self.latency,
             self.bookmarks,
             u8::from(self.gzip),
+            u8::from(self.mute),
             self.hash_bits,
             self.workers,
             self.failures,

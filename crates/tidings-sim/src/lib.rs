@@ -13,6 +13,7 @@
 //! anywhere, and go through the ingest and the pipeline of the engine as in the driver.
 
 mod asking;
+mod bounds;
 pub mod catalogue;
 mod checks;
 mod client;
@@ -22,25 +23,29 @@ mod election;
 mod fault;
 mod generate;
 mod handlers;
+mod informer;
 mod inject;
 mod knobs;
 mod link;
 mod model;
 mod ops;
 mod parse;
+mod reading;
 mod run;
 mod serve;
 mod shrink;
+mod stores;
 mod tally;
 mod trace;
 mod worker;
 mod world;
 
 pub use self::{
+    bounds::{BOUNDED, bound_of},
     checks::Violation,
-    coverage::{Coverage, STATES, bound_of, unreachable_because},
+    coverage::{Coverage, STATES, unreachable_because},
     fault::{CLASSES, Fault},
-    generate::case,
+    generate::{case, long_case},
     knobs::{InformerKnobs, Knobs},
     ops::{Case, Content, Kind, Op, Slot, Timed, WatchLists},
     parse::ParseError,

@@ -155,7 +155,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() + to.len());
     let mut rest = bytes;
     let mut found = false;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+    while let Some(at) = position(rest, from) {
         found = true;
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(to);
@@ -163,6 +163,11 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(rest);
     found.then_some(out)
+}
+
+/// Where one stands in the other.
+pub(crate) fn position(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
 }
 
 /// One member (pr-W7).

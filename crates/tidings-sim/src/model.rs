@@ -25,12 +25,25 @@ use crate::{knobs::InformerKnobs, ops::Kind};
 pub(crate) struct Fact {
     pub(crate) uid: Arc<str>,
     pub(crate) rv: u64,
+    mark: Option<Mark>,
     app: Option<u8>,
     node: Option<u8>,
 }
 
-/// The objects of a selection: key to uid and version.
-pub(crate) type Selected = BTreeMap<Arc<str>, (Arc<str>, u64)>;
+/// What stands in an object, in a number: each write of its content has its own, in all epochs.
+pub(crate) type Mark = u64;
+
+/// One object, as a store and the model have it: its incarnation, its version, and its content if that
+/// can be decoded. Over epochs an object may have one version twice, with different contents (pr D5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) uid: Arc<str>,
+    pub(crate) rv: u64,
+    pub(crate) mark: Option<Mark>,
+}
+
+/// The objects of a selection, by key.
+pub(crate) type Selected = BTreeMap<Arc<str>, Held>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
@@ -94,14 +107,16 @@ impl Model {
             let digits = value.as_str()?.strip_prefix(prefix)?;
             digits.parse().ok()
         };
+        let spec_n = document["spec"]["n"].as_u64();
         let fact = Fact {
             uid: object.uid().into(),
             rv,
+            mark: spec_n.map(|n| mark_of(n, document["spec"]["seen"].as_u64())),
             app: number(&document["metadata"]["labels"]["app"], "a"),
             node: number(&document["spec"]["nodeName"], "n"),
         };
         self.ever.insert((Arc::clone(&fact.uid), rv));
-        if !document["spec"]["n"].is_number() {
+        if spec_n.is_none() {
             self.poisoned.insert(Arc::clone(&fact.uid));
         }
         let key: Arc<str> = object.key().into();
@@ -192,8 +207,7 @@ impl Model {
             }
             match &change.fact {
                 Some(fact) if selects(scope, &change.key, fact) => {
-                    let value = (Arc::clone(&fact.uid), fact.rv);
-                    cursor.selected.insert(Arc::clone(&change.key), value);
+                    cursor.selected.insert(Arc::clone(&change.key), fact.held());
                 }
                 _ => {
                     cursor.selected.remove(&change.key);
@@ -211,12 +225,30 @@ impl Model {
     }
 }
 
+impl Fact {
+    fn held(&self) -> Held {
+        Held {
+            uid: Arc::clone(&self.uid),
+            rv: self.rv,
+            mark: self.mark,
+        }
+    }
+}
+
+/// The mark of an object that was written as a whole, and perhaps touched by a worker since.
+pub(crate) fn mark_of(n: u64, seen: Option<u64>) -> Mark {
+    n.wrapping_mul(MARK_PRIME).wrapping_add(seen.unwrap_or(0))
+}
+
+/// More than there are writes in a run.
+const MARK_PRIME: u64 = 0x1_0000_000f;
+
 fn select(all: &BTreeMap<(Kind, Arc<str>), Fact>, scope: &InformerKnobs) -> Selected {
     let selected = all
         .iter()
         .filter(|((kind, key), fact)| *kind == scope.kind && selects(scope, key, fact));
     selected
-        .map(|((_, key), fact)| (Arc::clone(key), (Arc::clone(&fact.uid), fact.rv)))
+        .map(|((_, key), fact)| (Arc::clone(key), fact.held()))
         .collect()
 }
 

@@ -260,6 +260,25 @@ impl fmt::Display for Content {
     }
 }
 
+// === impl Op ===
+
+impl Op {
+    /// The informer that it concerns, if it is one.
+    #[must_use]
+    pub const fn informer(&self) -> Option<u8> {
+        match self {
+            Self::AddHandler { informer, .. }
+            | Self::Crash { informer }
+            | Self::Fault { informer, .. }
+            | Self::Hold { informer, .. }
+            | Self::Jump { informer, .. }
+            | Self::RemoveHandler { informer, .. }
+            | Self::Resync { informer } => Some(*informer),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

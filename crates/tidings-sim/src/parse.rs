@@ -118,6 +118,7 @@ fn world(words: &Words<'_>) -> Read<Knobs> {
         latency: words.number("latency")?,
         bookmarks: words.number("bookmarks")?,
         gzip: words.number::<u8>("gzip")? > 0,
+        mute: words.number::<u8>("mute")? > 0,
         hash_bits: words.number("hash-bits")?,
         informers: Vec::new(),
         workers: words.number("workers")?,
@@ -268,10 +269,12 @@ fn fault(words: &Words<'_>) -> Read<Fault> {
     Ok(match class {
         "refuse" => Fault::Refuse {
             code: words.number("code")?,
-            after: words.number("after")?,
+            after: words.optional("after")?,
             plain: words.has("plain"),
         },
-        "too-large" => Fault::TooLarge,
+        "too-large" => Fault::TooLarge {
+            millis: words.number("ms")?,
+        },
         "html" => Fault::Html,
         "no-answer" => Fault::NoAnswer,
         "no-connect" => Fault::NoConnect,
@@ -304,6 +307,11 @@ fn fault(words: &Words<'_>) -> Read<Fault> {
         "no-version" => Fault::NoVersion,
         "bad-bookmark" => Fault::BadBookmark,
         "low-bookmark" => Fault::LowBookmark,
+        "overload" => Fault::Overload {
+            code: words.number("code")?,
+            after: words.optional("after")?,
+            millis: words.number("ms")?,
+        },
         _ => return Err(format!("{class} is none of {CLASSES:?}")),
     })
 }

@@ -71,6 +71,14 @@ pub struct Summary {
 // === impl Summary ===
 
 impl Summary {
+    /// What came of one run.
+    #[must_use]
+    pub fn of(seed: u64, outcome: Outcome) -> Self {
+        let mut summary = Self::default();
+        summary.take(seed, outcome);
+        summary
+    }
+
     fn take(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
         self.tally += outcome.tally;

@@ -30,6 +30,10 @@ impl World {
         let (index, asked) = (connection.informer, connection.asked);
         if let Some(fault) = self.take_request_fault(index, asked) {
             self.note_fault(index, Some(asked), fault);
+            if let Fault::TooLarge { millis } = fault {
+                let until = self.now + Duration::from_millis(u64::from(millis));
+                self.informers[index].future_until = until;
+            }
             if fault == Fault::Html {
                 self.excuse_fault(index, fault);
             }
@@ -37,18 +41,36 @@ impl World {
                 return;
             }
         }
+        if let Some(fault) = self.lasting_fault(index, asked) {
+            self.note_fault(index, Some(asked), fault);
+            self.meet_request(id, fault);
+            return;
+        }
         self.serve(id);
+    }
+
+    /// A refusal that lasts: of everything, or of all that has a version to begin at.
+    fn lasting_fault(&self, index: usize, asked: Asked) -> Option<Fault> {
+        let informer = &self.informers[index];
+        let overload = informer.overload.filter(|(until, _)| *until > self.now);
+        let is_future = informer.future_until > self.now && asked == Asked::Watch;
+        let future = is_future.then_some(Fault::TooLarge { millis: 0 });
+        overload.map(|(_, fault)| fault).or(future)
     }
 
     /// A fault in place of the answer; `false` if the server answers all the same.
     fn meet_request(&mut self, id: u32, fault: Fault) -> bool {
         match fault {
             Fault::Refuse { code, after, plain } => {
-                let mut refusal = Refusal::of_code(code, after);
+                let mut refusal = Refusal::of_code(code, after.unwrap_or(0));
                 refusal.plain_text |= plain;
-                self.refuse(id, &refusal);
+                self.refuse_with(id, &refusal, after);
             }
-            Fault::TooLarge => {
+            Fault::Overload { code, after, .. } => {
+                let refusal = Refusal::of_code(code, after.unwrap_or(0));
+                self.refuse_with(id, &refusal, after);
+            }
+            Fault::TooLarge { .. } => {
                 let mut refusal = Refusal::of_code(504, 1);
                 refusal.message = "Too large resource version: 9, current: 8".to_owned();
                 self.refuse(id, &refusal);
@@ -164,6 +186,10 @@ impl World {
             .watch(resource, query, support);
         let mut watch = match opened {
             Ok(watch) => watch,
+            Err(refusal) if refusal.code == 410 && self.case.knobs.mute => {
+                self.accept(id);
+                return self.send(id, Item::End);
+            }
             Err(refusal) => return self.refuse(id, &refusal),
         };
         if mode == WatchLists::Endless {
@@ -264,6 +290,11 @@ impl World {
         if step == WatchStep::Ended {
             connection.watch = None;
             self.excuse_server(index);
+            if self.case.knobs.mute
+                && let Some(at) = link::position(&out, b"{\"type\":\"ERROR\"")
+            {
+                out.truncate(at);
+            }
         }
         if !out.is_empty() {
             self.send_bytes(id, out);
@@ -330,10 +361,13 @@ impl World {
     }
 
     fn refuse(&mut self, id: u32, refusal: &Refusal) {
-        let after = refusal.retry_after_seconds;
-        let retry_after = (after > 0)
-            .then(|| parse_retry_after(&after.to_string()))
-            .flatten();
+        let after = Some(refusal.retry_after_seconds).filter(|after| *after > 0);
+        self.refuse_with(id, refusal, after);
+    }
+
+    /// A refusal with a header that may say something else than its body.
+    fn refuse_with(&mut self, id: u32, refusal: &Refusal, after: Option<u32>) {
+        let retry_after = after.and_then(|after| parse_retry_after(&after.to_string()));
         let head = Head {
             code: refusal.code,
             content_type: "application/json",
@@ -369,9 +403,13 @@ impl World {
                 } else if let Some(maimed) = link::maimed(fault, asked, &bytes) {
                     bytes = maimed;
                     self.note_fault(index, Some(asked), fault);
-                    self.excuse_fault(index, fault);
+                    self.excuse_maimed(index, fault, asked);
                     if link::blemishes(fault) {
-                        self.informers[index].is_blemished();
+                        // pr-F7: of a deletion it learns that it does not know of what.
+                        let is_seen = fault == Fault::Nameless
+                            && asked == Asked::Watch
+                            && link::position(&bytes, b"{\"type\":\"DELETED\"").is_some();
+                        self.informers[index].is_blemished(is_seen);
                     }
                 } else {
                     // It waits for bytes that it fits.
@@ -416,7 +454,7 @@ impl World {
             fault.meets_request() && *fault != Fault::LoopPages && *fault != Fault::NoConnect
         })?;
         // A probe is met now and then, and else left in peace.
-        if asked == Asked::Probe && matches!(fault, Fault::TooLarge) {
+        if asked == Asked::Probe && matches!(fault, Fault::TooLarge { .. }) {
             return None;
         }
         armed.pop_front();

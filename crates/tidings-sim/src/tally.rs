@@ -2,6 +2,8 @@
 
 use std::{ops::AddAssign, time::Duration};
 
+use crate::bounds::BOUNDED;
+
 /// The numbers of one run, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,8 +30,10 @@ pub struct Tally {
     pub terms: u64,
     /// The time that passed in the worlds.
     pub simulated: Duration,
-    /// The longest time until everything was level again.
-    pub settle_max: Duration,
+    /// The longest time until everything was level again, by the fault that set the bound.
+    pub settle: [Duration; BOUNDED.len()],
+    /// How often each of them set it.
+    pub settled: [u64; BOUNDED.len()],
     /// Most requests of one informer in ten seconds, pages left out.
     pub requests_max: u64,
 }
@@ -39,6 +43,12 @@ impl Tally {
     #[must_use]
     pub const fn simulated_events(&self) -> u64 {
         self.steps + self.chunks + self.events
+    }
+
+    /// The longest time until everything was level again, after whatever fault.
+    #[must_use]
+    pub fn settle_max(&self) -> Duration {
+        self.settle.into_iter().max().unwrap_or_default()
     }
 }
 
@@ -55,7 +65,12 @@ impl AddAssign for Tally {
         self.reconciles += other.reconciles;
         self.terms += other.terms;
         self.simulated += other.simulated;
-        self.settle_max = self.settle_max.max(other.settle_max);
+        for (longest, other) in self.settle.iter_mut().zip(other.settle) {
+            *longest = (*longest).max(other);
+        }
+        for (count, other) in self.settled.iter_mut().zip(other.settled) {
+            *count += other;
+        }
         self.requests_max = self.requests_max.max(other.requests_max);
     }
 }

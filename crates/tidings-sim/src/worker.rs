@@ -5,6 +5,7 @@
 //!
 //! K1  No key is in the hands of two workers (INV-S12).
 //! K2  No key is handed out before the earliest time for which it was put off (INV-S12).
+//!     Nor is it kept back after that time while a worker has nothing to do (INV-L4).
 //! K3  What a worker saw last of each key is, in the end, what the store has (INV-L4).
 //! K4  No namespace waits while more keys of others are handed out than there are others (INV-S12).
 //! K5  A drain hands out what was queued or is dirty, and takes nothing more (INV-S12).
@@ -18,6 +19,7 @@ use tidings_api::Instant;
 use tidings_engine::workqueue::{Added, Next, Reason, Ticket, WorkQueue, WorkQueueConfig};
 
 use crate::{
+    handlers::{Known, known},
     knobs::Knobs,
     world::{Step, World},
 };
@@ -33,8 +35,10 @@ pub(crate) struct Workers {
     /// Until when a key was put off, and those whose time came while they were in hand.
     put_off: BTreeMap<String, Instant>,
     came: BTreeSet<String>,
+    /// One that should have been handed out, and that may be within this very moment.
+    suspect: Option<(String, Instant)>,
     /// What was seen of each key at its last reconcile.
-    seen: BTreeMap<String, Option<(String, String)>>,
+    seen: BTreeMap<String, Option<Known>>,
     /// How often a key failed since it was forgotten.
     failed: BTreeMap<String, u32>,
     /// How many keys of other namespaces were handed out while one of a namespace waited.
@@ -49,7 +53,7 @@ pub(crate) struct Workers {
 struct Job {
     ticket: Ticket,
     key: String,
-    saw: Option<(String, String)>,
+    saw: Option<Known>,
 }
 
 // === impl Workers ===
@@ -72,6 +76,7 @@ impl Workers {
             in_hand: BTreeSet::new(),
             put_off: BTreeMap::new(),
             came: BTreeSet::new(),
+            suspect: None,
             seen: BTreeMap::new(),
             failed: BTreeMap::new(),
             passed_over: BTreeMap::new(),
@@ -119,7 +124,8 @@ impl Workers {
 
     /// The earliest of several times counts.
     fn put_off(&mut self, now: Instant, key: &str, until: Instant) {
-        if self.put_off.get(key).is_some_and(|due| *due <= now) {
+        // One that is due in this very moment may have come or not: then the earlier one counts.
+        if self.put_off.get(key).is_some_and(|due| *due < now) {
             self.put_off.remove(key);
             self.came.insert(key.to_owned());
         }
@@ -169,6 +175,15 @@ impl Workers {
         let is_drained = self.queue.is_drained();
         (taken != keys.len() || !is_drained)
             .then(|| format!("{taken} of {} keys came out of a drain", keys.len()))
+    }
+
+    /// K2: a key whose time has come, and which nobody has.
+    fn overdue(&self, now: Instant) -> Option<&String> {
+        let mut all = self.put_off.iter();
+        let is_late = |(key, due): &(&String, &Instant)| {
+            **due + LATE_MAX <= now && !self.in_hand.contains(*key)
+        };
+        all.find(is_late).map(|(key, _)| key)
     }
 
     /// K2: until when a key is put off that is handed out as if its time had come.
@@ -249,15 +264,11 @@ impl World {
         }
     }
 
-    fn look(&self, key: &str) -> Option<(String, String)> {
+    fn look(&self, key: &str) -> Option<Known> {
         let reader = self.informers.first()?.pipeline.indexer().reader();
         let entry = reader.get(key)?;
         entry.effective()?;
-        let object = &entry.object;
-        Some((
-            object.uid().to_owned(),
-            object.resource_version_text().to_owned(),
-        ))
+        Some(known(&entry))
     }
 
     /// A worker is done: well, badly, with a write of its own, or with a wish to come back.
@@ -276,6 +287,7 @@ impl World {
         if fails {
             if let Some(delay) = self.workers.queue.add_rate_limited(now, &job.key) {
                 self.workers.put_off(now, &job.key, now + delay);
+                self.plan(now + delay + LATE_MAX, Step::Overdue);
             }
             let failures = self.workers.failed.entry(job.key.clone()).or_default();
             *failures += 1;
@@ -297,6 +309,19 @@ impl World {
                 let delay = Duration::from_millis(self.workers.rng.u64(1..20_000));
                 self.workers.queue.add_after(now, &job.key, delay);
                 self.workers.put_off(now, &job.key, now + delay);
+                self.plan(now + delay + LATE_MAX, Step::Overdue);
+            }
+            if choice == 1 {
+                // Two delays, the later one last or first: the earlier one counts.
+                let delays = [
+                    self.workers.rng.u64(1..20_000),
+                    self.workers.rng.u64(1..20_000),
+                ];
+                for delay in delays.map(Duration::from_millis) {
+                    self.workers.queue.add_after(now, &job.key, delay);
+                    self.workers.put_off(now, &job.key, now + delay);
+                    self.plan(now + delay + LATE_MAX, Step::Overdue);
+                }
             }
         }
         self.workers.in_hand.remove(&job.key);
@@ -308,6 +333,28 @@ impl World {
             }
         }
         self.plan(now, Step::Work);
+    }
+
+    /// K2: keys that were put off come in time, if anybody has time for them.
+    pub(crate) fn check_overdue(&mut self) {
+        let now = self.now;
+        let workers = &mut self.workers;
+        let Some(key) = workers.overdue(now).cloned() else {
+            workers.suspect = None;
+            return;
+        };
+        // Where others wait as well, a worker is idle for this moment only.
+        let is_idle = workers.jobs.iter().any(Option::is_none);
+        let has_time = is_idle && workers.queue.is_empty();
+        let suspect = workers.suspect.take();
+        let was_suspect = suspect.is_some_and(|(it, since)| it == key && since < now);
+        if has_time && was_suspect {
+            let what = "its time has come, a worker is idle, and it is not handed out".to_owned();
+            return self.violate("INV-L4", &key, what);
+        }
+        workers.suspect = has_time.then_some((key, now));
+        let delay = if has_time { LATE_MAX } else { LOOK_AGAIN };
+        self.plan_in(delay, Step::Overdue);
     }
 
     /// K3: the last change of every key was reconciled.
@@ -322,11 +369,8 @@ impl World {
             if entry.is_some_and(tidings_engine::entry::Entry::is_poisoned) {
                 continue;
             }
-            let is = entry.map(|entry| {
-                let object = &entry.object;
-                (object.uid(), object.resource_version_text())
-            });
-            if is != saw.as_ref().map(|(uid, rv)| (uid.as_str(), rv.as_str())) {
+            let is = entry.map(known);
+            if is != *saw {
                 wrong = Some((key.clone(), format!("seen {saw:?}, stored {is:?}")));
             }
         }
@@ -348,5 +392,8 @@ impl World {
 
 /// More namespaces than a world has.
 const NAMESPACES_MAX: u32 = 4;
+/// By how much a key may come too late.
+const LATE_MAX: Duration = Duration::from_millis(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// More workers than a world has.
 const WORKERS_MAX: usize = 256;

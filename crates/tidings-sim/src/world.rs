@@ -21,12 +21,13 @@ use std::{
 use tidings_api::Instant;
 
 use crate::{
+    bounds::{Acted, BOUNDED, bound_of},
     checks::Violation,
-    client::Informer,
     cluster::Cluster,
-    coverage::Coverage,
+    coverage::{Coverage, states_of},
     election::Election,
-    fault::Fault,
+    fault::{CLASSES, Fault},
+    informer::Informer,
     link::{Asked, Connection},
     ops::{Case, Op, WatchLists},
     tally::Tally,
@@ -40,6 +41,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     agenda: BinaryHeap<Reverse<Planned>>,
     planned: u64,
+    /// A run that does more than this does nothing else any more.
+    steps_max: u64,
     pub(crate) cluster: Cluster,
     pub(crate) informers: Vec<Informer>,
     pub(crate) connections: BTreeMap<u32, Connection>,
@@ -51,6 +54,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     pub(crate) coverage: Coverage,
+    acted: Acted,
     pub(crate) violation: Option<Violation>,
     /// How many times etcd was restored, and when last.
     pub(crate) restores: u64,
@@ -80,6 +84,10 @@ pub(crate) enum Step {
     Follow(usize, u64),
     /// An informer asked to be woken, or is busy no more.
     Wake(usize),
+    /// A handler of an informer may have lacked something for too long.
+    Lack(usize),
+    /// A key that was put off is to have been handed out.
+    Overdue,
     /// The workers look at their queue.
     Work,
     /// A worker is done.
@@ -115,6 +123,7 @@ impl World {
         let informers = (0..case.knobs.informers.len())
             .map(|index| Informer::new(index, &case.knobs))
             .collect();
+        let steps_max = STEPS_MAX.max(case_steps_max(&case));
         let mut world = Self {
             workers: Workers::new(&case.knobs),
             election: Election::new(&case.knobs),
@@ -130,6 +139,8 @@ impl World {
             trace,
             tally: Tally::default(),
             coverage: Coverage::default(),
+            acted: Acted::default(),
+            steps_max,
             violation: None,
             restores: 0,
             troubles: VecDeque::new(),
@@ -196,7 +207,7 @@ impl World {
     /// Lets everything happen that is due until then.
     pub(crate) fn pass_until(&mut self, end: Instant) {
         while self.violation.is_none()
-            && self.tally.steps < STEPS_MAX
+            && self.tally.steps < self.steps_max
             && self
                 .agenda
                 .peek()
@@ -225,6 +236,8 @@ impl World {
             Step::GiveUp(id) => self.give_up(id),
             Step::Follow(replica, rv) => self.follow(replica, rv),
             Step::Wake(index) => self.wake(index),
+            Step::Lack(index) => self.check_lacks(index),
+            Step::Overdue => self.check_overdue(),
             Step::Work => self.work(),
             Step::Done(worker) => self.finish_work(worker),
             Step::Election(number) => self.election_step(number),
@@ -237,7 +250,7 @@ impl World {
         self.tally.ops += 1;
         // A restore counts if there was a copy.
         if !matches!(op, Op::Restore { .. }) {
-            self.coverage.note_op(&op);
+            self.note_op(&op);
         }
         let now = self.now;
         if !matches!(
@@ -299,6 +312,29 @@ impl World {
         }
     }
 
+    /// Whom an op meets doing what: one informer, or all.
+    fn note_op(&mut self, op: &Op) {
+        if matches!(
+            op,
+            Op::Put(..) | Op::Delete(_) | Op::Finalize(_) | Op::Fault { .. }
+        ) {
+            return;
+        }
+        let one = op.informer().map(usize::from);
+        let all = self.informers.iter().enumerate();
+        let concerned = all.filter(|(index, _)| one.is_none_or(|one| one == *index));
+        let connections = &self.connections;
+        let states = concerned.flat_map(|(_, informer)| {
+            let asked = informer.stream.and_then(|id| connections.get(&id));
+            let (is_probing, is_waiting) = (informer.probe.is_some(), informer.is_waiting());
+            states_of(asked.map(|it| it.asked), is_probing, is_waiting)
+        });
+        self.coverage.note_op(op, states);
+        let word = op.to_string();
+        self.acted
+            .note(word.split(' ').next().unwrap_or_default(), self.now);
+    }
+
     fn change_server(&mut self, op: &Op) {
         match *op {
             Op::Lag { replica, millis } => {
@@ -329,7 +365,7 @@ impl World {
             // There is no copy.
             return;
         }
-        self.coverage.note_op(&Op::Restore { writes });
+        self.note_op(&Op::Restore { writes });
         self.restores += 1;
         self.restored_at = Some(self.now);
         self.tally.restores += 1;
@@ -366,7 +402,13 @@ impl World {
             self.cluster.put_after_restore(number);
         }
         self.after_write();
-        self.pass_until_level(self.coverage.bound(), false);
+        if self.case.knobs.mute {
+            self.acted.note("mute", self.now);
+        }
+        let worst = self.acted.worst(self.now);
+        let within = bound_of(BOUNDED[worst]) + self.still_busy();
+        self.tally.settled[worst] += 1;
+        self.pass_until_level(within, worst, false);
         if self.violation.is_some() {
             return;
         }
@@ -384,12 +426,12 @@ impl World {
         }
         self.cluster.compact();
         self.pump_all(None);
-        self.pass_until_level(self.coverage.bound(), true);
+        self.pass_until_level(within, worst, true);
         self.check_end();
     }
 
     /// Waits until every informer that can know better has what the server has.
-    fn pass_until_level(&mut self, within: Duration, all: bool) {
+    fn pass_until_level(&mut self, within: Duration, worst: usize, all: bool) {
         let end = self.now + within;
         let began = self.now;
         while self.violation.is_none() {
@@ -402,14 +444,22 @@ impl World {
                 break;
             }
             let next = self.agenda.peek().map(|Reverse(next)| next.at);
-            if next.is_none_or(|next| next > end) || self.tally.steps >= STEPS_MAX {
+            if next.is_none_or(|next| next > end) || self.tally.steps >= self.steps_max {
                 self.now = self.now.max(end);
                 return self.report_unlevel(all, within);
             }
             self.step();
         }
         let took = self.now.saturating_since(began);
-        self.tally.settle_max = self.tally.settle_max.max(took);
+        let longest = &mut self.tally.settle[worst];
+        *longest = (*longest).max(took);
+    }
+
+    /// How long informers are still held up, or their handlers at work.
+    fn still_busy(&self) -> Duration {
+        let informers = self.informers.iter();
+        let until = informers.map(Informer::busy_until).max();
+        until.map_or(Duration::ZERO, |until| until.saturating_since(self.now))
     }
 
     fn report_unlevel(&mut self, all: bool, within: Duration) {
@@ -434,6 +484,7 @@ impl World {
     pub(crate) fn note_fault(&mut self, index: usize, asked: Option<Asked>, fault: Fault) {
         let probing = self.informers[index].probe.is_some();
         self.coverage.note(fault, asked, probing);
+        self.acted.note(CLASSES[fault.class()], self.now);
         if self.trace.is_on() {
             let now = self.now;
             self.trace.line(now, format_args!("i{index} x {fault}"));
@@ -441,5 +492,10 @@ impl World {
     }
 }
 
-/// A run that does more than this does nothing else any more.
+/// Long cases may do more.
+fn case_steps_max(case: &Case) -> u64 {
+    case.ops.len() as u64 * STEPS_EACH
+}
+
 const STEPS_MAX: u64 = 2_000_000;
+const STEPS_EACH: u64 = 4000;

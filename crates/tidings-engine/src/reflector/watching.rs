@@ -15,6 +15,8 @@ use crate::delta::Delta;
 #[derive(Debug)]
 pub(super) struct Watching {
     pub(super) opened_at: Instant,
+    /// When the server's answer came, once it has.
+    accepted_at: Option<Instant>,
     timeout: Duration,
     /// Events and bookmarks that counted.
     pub(super) received: u64,
@@ -26,6 +28,7 @@ impl Watching {
     pub(super) const fn new(opened_at: Instant, timeout: Duration, watchdog: Watchdog) -> Self {
         Self {
             opened_at,
+            accepted_at: None,
             timeout,
             received: 0,
             unfit: 0,
@@ -41,7 +44,19 @@ impl Watching {
     }
 
     pub(super) fn accept(&mut self, now: Instant) {
+        self.accepted_at = Some(now);
         self.watchdog.handle_frame(now);
+    }
+
+    /// Whether a stream that ends now was closed as soon as it was open. A link on which the answer
+    /// takes a second does not make it long; a proxy that keeps the answer back until the stream ends,
+    /// for there was nothing to tell, does not make it short.
+    fn is_short(&self, now: Instant, config: &Config) -> bool {
+        let opened = now.saturating_since(self.opened_at);
+        let accepted = self.accepted_at.unwrap_or(self.opened_at);
+        let accepted = now.saturating_since(accepted);
+        opened < config.short_stream
+            || (accepted < config.short_stream && opened < config.short_stream * SLOW_ANSWER)
     }
 
     pub(super) fn wake_at(&self, config: &Config) -> Instant {
@@ -175,8 +190,7 @@ impl<P> Reflector<P> {
         let Phase::Watching(watching) = &self.phase else {
             return;
         };
-        let short = now.saturating_since(watching.opened_at) < self.config.short_stream;
-        if !short {
+        if !watching.is_short(now, &self.config) {
             // cg-R19, pr-F29: an end after a while is normal, however quiet the stream was.
             let jitter = self.config.reopen_jitter_max.mul_f64(self.rng.f64());
             self.memory.short_streams = 0;
@@ -239,3 +253,6 @@ impl<P> Reflector<P> {
         self.phase = Phase::Waiting { until, next };
     }
 }
+
+/// How many times as long as a short stream an answer may take, for the stream to be a short one.
+const SLOW_ANSWER: u32 = 10;

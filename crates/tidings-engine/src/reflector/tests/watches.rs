@@ -136,6 +136,32 @@ fn cg_r19_a_server_that_ends_each_watch_after_one_event_meets_a_backoff() {
     );
 }
 
+/// A link on which each answer takes more than a second: the streams are as short as on any other.
+/// One whose answer a proxy keeps back for half a minute, and lets go at its end, was merely quiet.
+#[test]
+fn pr_w12_a_slow_link_does_not_make_a_short_stream_long() {
+    let closed_after = |seconds: u64| {
+        let mut script = "start\nok\npage rv=10 a@7\nok\nt=10s closed\n".to_owned();
+        for attempt in 1..=5_u64 {
+            let at = 100 * attempt;
+            let answered = at + seconds;
+            script.push_str(&format!("t={at}s tick\nt={answered}s ok\nclosed\n"));
+        }
+        let config = Config {
+            list_mode: ListMode::Whole,
+            ..Config::default()
+        };
+        let (trace, _) = trace(config, &script);
+        trace.matches("LIST rv=''").count()
+    };
+    assert_eq!(
+        closed_after(2),
+        2,
+        "the first list, and one after four short streams"
+    );
+    assert_eq!(closed_after(30), 1);
+}
+
 /// Every watch is closed as soon as it opens (pr-F28).
 #[test]
 fn pr_w12_pr_w17_streams_that_end_at_once_lead_to_a_list_after_four() {
