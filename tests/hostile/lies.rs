@@ -262,6 +262,7 @@ fn sec_13_a_continue_token_that_is_a_request() {
         setup.reflector.list_mode = tidings::ListMode::Paged;
         setup.reflector.list_pages_max = 5;
     })
+    .attempt(6)
     .peak(MIB)
     .run();
 }
