@@ -83,14 +83,12 @@ impl State {
         Err(refusal)
     }
 
-    /// Fills in what the client left out, before anybody owns it, and checks what there is. What an
-    /// apply merged has not been decoded as a whole.
+    /// Fills in what the client left out, before anybody owns it, and checks what there is.
     pub(super) fn complete(
         &self,
         resource: usize,
         old: Option<&Value>,
         document: &mut Value,
-        is_apply: bool,
     ) -> Result<(), Refusal> {
         let row = self.kind(resource);
         let name = document["metadata"]["name"]
@@ -101,13 +99,9 @@ impl State {
         if old.is_none() && row.status && !row.is("", "Node") {
             remove(document, "status");
         }
-        // What the server made of the parts by itself is an object of the kind, too.
-        let storage = self.places[resource].storage;
-        if is_apply || storage != resource {
-            typed::settle(&self.kinds[storage], document, true);
-        } else if row.status {
-            typed::settle_status(row, document);
-        }
+        // What the server made of the parts by itself is an object of the kind, too; and one pass is not
+        // enough: an empty list that decoding leaves out may be what another field fills in.
+        typed::settle(&self.kinds[self.places[resource].storage], document, true);
         if let Some(schema) = &row.schema {
             schema.prepare(document);
             let causes = schema.validate(document);

@@ -22,8 +22,6 @@ use crate::{
     seed::timestamp,
 };
 
-mod unmoved;
-
 /// One manager's entry.
 #[derive(Clone)]
 pub(super) struct Manager {
@@ -106,6 +104,19 @@ impl Managers {
         Self(entries.into_iter().flatten().map(Manager::parse).collect())
     }
 
+    /// Those that a written object names, or else those that the present one does.
+    fn given(old: &Value, new: &Value) -> Self {
+        let entries = new["metadata"]["managedFields"].as_array();
+        let is_complete = |entries: &Vec<Value>| {
+            !entries.is_empty() && entries.iter().all(|entry| entry["fieldsV1"].is_object())
+        };
+        if entries.is_some_and(is_complete) {
+            Self::of(new)
+        } else {
+            Self::of(old)
+        }
+    }
+
     /// Writes them into an object, sorted as the server sorts them.
     pub(super) fn write(mut self, document: &mut Value) {
         let Some(meta) = document["metadata"].as_object_mut() else {
@@ -164,61 +175,34 @@ pub(super) fn manager(row: &KindRow, terms: &Terms<'_>, is_apply: bool) -> Manag
     }
 }
 
-/// Whether a written object names managers, and not just those that the present one has.
-fn names_others(old: &Value, new: &Value) -> bool {
-    let entries = &new["metadata"]["managedFields"];
-    let is_complete = |entries: &Vec<Value>| {
-        !entries.is_empty() && entries.iter().all(|entry| entry["fieldsV1"].is_object())
-    };
-    entries.as_array().is_some_and(is_complete) && *entries != old["metadata"]["managedFields"]
-}
-
 /// Notes in `new` what an update of `old` took (M1, M2).
 pub(super) fn note_update(row: &KindRow, old: Option<&Value>, new: &mut Value, terms: &Terms<'_>) {
+    let is_creation = old.is_none();
     // A list of one empty entry is how clients say that they want the owners forgotten.
     if new["metadata"]["managedFields"] == json!([{}]) {
         return Managers::default().write(new);
     }
     let empty;
-    let (old, is_creation) = match old {
-        Some(old) => (old, false),
-        None => {
-            empty = typed::nothing(row);
-            (&empty, true)
-        }
+    let old = if let Some(old) = old {
+        old
+    } else {
+        empty = typed::nothing(row);
+        &empty
     };
-    let names_others = names_others(old, new);
-    let given = if names_others { &*new } else { old };
-    let before = given["metadata"]["managedFields"].as_array();
-    let before = before.map(Vec::as_slice).unwrap_or_default();
-    if before.is_empty() && !is_creation {
-        return Managers::default().write(new);
+    let mut managers = if is_creation {
+        Managers::default()
+    } else {
+        Managers::given(old, new)
+    };
+    if managers.0.is_empty() && !is_creation {
+        return managers.write(new);
     }
     let mut change = compare(row, old, new);
     if row.status && terms.subresource.is_empty() {
         // pr-N10: nobody owns a status through another endpoint than its own.
         change.added.parts.remove("f:status");
     }
-    let own = manager(row, terms, false);
-    let unmoved = if is_creation || names_others {
-        None
-    } else {
-        unmoved::entries(before, &own, &change)
-    };
-    if let Some(after) = unmoved {
-        new["metadata"]["managedFields"] = after.into();
-        return;
-    }
-    let managers = if is_creation {
-        Managers::default()
-    } else {
-        Managers::of(given)
-    };
-    move_fields(managers, own, change).write(new);
-}
-
-/// Gives a manager what its update changed.
-fn move_fields(mut managers: Managers, mut own: Manager, change: Comparison) -> Managers {
+    let mut own = manager(row, terms, false);
     managers.take(&own, &change);
     let before = managers.0.iter().position(|it| it.is(&own));
     if let Some(before) = before.map(|at| managers.0.remove(at)) {
@@ -234,7 +218,7 @@ fn move_fields(mut managers: Managers, mut own: Manager, change: Comparison) -> 
     if !own.set.is_empty() {
         managers.0.push(own);
     }
-    managers
+    managers.write(new);
 }
 
 /// The managers of an object before an apply (M2): without any, all that is there belongs to whoever
@@ -380,6 +364,3 @@ const STRIPPED: [&str; 10] = [
     "f:selfLink",
     "f:uid",
 ];
-
-#[cfg(test)]
-mod tests;

@@ -210,7 +210,7 @@ impl State {
         }
         self.begin(&row, &mut document, terms);
         if terms.is_strict() {
-            self.complete(resource, None, &mut document, is_apply)?;
+            self.complete(resource, None, &mut document)?;
             if !is_apply {
                 managed::note_update(&row, None, &mut document, terms);
             }
@@ -306,7 +306,7 @@ impl State {
             document[field] = was[field].clone();
         }
         if terms.is_strict() {
-            self.complete(resource, Some(&was), &mut document, is_apply)?;
+            self.complete(resource, Some(&was), &mut document)?;
             if !is_apply {
                 managed::note_update(&row, Some(&was), &mut document, terms);
             }

@@ -39,15 +39,6 @@ pub(super) fn settle(row: &KindRow, document: &mut Value, fill: bool) -> Finding
     walk(message, document, fill)
 }
 
-/// The same with defaults, for a document that was settled but for its status.
-pub(super) fn settle_status(row: &KindRow, document: &mut Value) {
-    if let (Some(message), Some(members)) = (of_row(row), document.as_object_mut()) {
-        let mut walk = Walk::new(true);
-        walk.only = Some("status");
-        walk.message(message, members);
-    }
-}
-
 /// Checks the types of what is no object of a kind, such as options, and returns the first fault.
 pub(crate) fn settle_options(name: &str, document: &mut Value) -> Option<String> {
     message(name).and_then(|message| walk(message, document, false).fault)
@@ -74,7 +65,11 @@ pub(super) fn settle_metadata(document: &mut Value) -> Findings {
 }
 
 fn walk(message: &'static Message, document: &mut Value, fill: bool) -> Findings {
-    let mut walk = Walk::new(fill);
+    let mut walk = Walk {
+        path: Vec::new(),
+        findings: Findings::default(),
+        fill,
+    };
     if let Some(members) = document.as_object_mut() {
         walk.message(message, members);
     }
@@ -85,8 +80,6 @@ struct Walk {
     path: Vec<Step>,
     findings: Findings,
     fill: bool,
-    /// The one field of the top that is looked into, if not all are.
-    only: Option<&'static str>,
 }
 
 enum Step {
@@ -96,15 +89,6 @@ enum Step {
 }
 
 impl Walk {
-    fn new(fill: bool) -> Self {
-        Self {
-            path: Vec::new(),
-            findings: Findings::default(),
-            fill,
-            only: None,
-        }
-    }
-
     fn message(&mut self, message: &'static Message, members: &mut Map<String, Value>) {
         let is_top = self.path.is_empty();
         if self.fill {
@@ -114,9 +98,6 @@ impl Walk {
             // The claims of a set are objects of their own, too.
             let is_named = is_top || message.name == "core.PersistentVolumeClaim";
             if is_named && matches!(name.as_str(), "apiVersion" | "kind") {
-                return true;
-            }
-            if is_top && self.only.is_some_and(|only| only != name) {
                 return true;
             }
             let Some(field) = message.field(name) else {
