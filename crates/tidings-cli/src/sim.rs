@@ -128,7 +128,9 @@ fn print_summary(summary: &Summary, seconds: f64) -> anyhow::Result<()> {
         tally.requests_max,
         tally.restores
     ))?;
-    output::line("by the fault with the longest bound of those that could still have an effect:")?;
+    output::line(
+        "by the fault with the longest bound of those that could still have an effect (a hold, and what slow handlers still had to do, come on top):",
+    )?;
     for ((name, longest), runs) in BOUNDED.iter().zip(tally.settle).zip(tally.settled) {
         let bound = bound_of(name);
         output::line(&format!(

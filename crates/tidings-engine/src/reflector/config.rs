@@ -60,7 +60,8 @@ pub struct Config {
     pub backoff: BackoffConfig,
     /// The most that is waited before a stream that ended well is opened again. 100 ms (pr 1.7).
     pub reopen_jitter_max: Duration,
-    /// A stream that ended sooner than this counts as short. 1 s (cg-R19).
+    /// A stream that ended sooner than this counts as short: after it was asked for, or after the answer
+    /// came, if that took no more than ten times as long. 1 s (cg-R19).
     pub short_stream: Duration,
     /// Short streams without any event, in a row, that lead to a relist. 4 (pr 1.7: 3 to 5).
     pub short_streams_max: u32,
